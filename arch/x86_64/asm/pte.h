@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pte.h - page-table entries as values.
+ *
+ * Pure functions on pte_t, and the only three ways to change a live entry in memory: the CPU sets A
+ * and D concurrently, so a live PTE is exchanged or compare-exchanged, never loaded, changed and
+ * stored back (rule 23; B1). Bits: Intel SDM vol. 3, 4.5.
+ */
+#ifndef ARCH_X86_64_ASM_PTE_H
+#define ARCH_X86_64_ASM_PTE_H
+
+#include "kernel/lib/types.h"
+
+typedef struct {
+	u64 v;
+} pte_t;
+
+#define PTE_P	 (1UL << 0)
+#define PTE_W	 (1UL << 1)
+#define PTE_U	 (1UL << 2)
+#define PTE_PWT	 (1UL << 3)
+#define PTE_PCD	 (1UL << 4)
+#define PTE_A	 (1UL << 5)
+#define PTE_D	 (1UL << 6)
+#define PTE_PS	 (1UL << 7)
+#define PTE_G	 (1UL << 8)
+#define PTE_NX	 (1UL << 63)
+#define PTE_ADDR 0x000ffffffffff000UL
+
+#define PTES_PER_TABLE 512
+
+static inline pte_t pte_make(paddr_t pa, u64 bits)
+{
+	return (pte_t){ (pa & PTE_ADDR) | bits };
+}
+
+static inline bool pte_present(pte_t p)
+{
+	return p.v & PTE_P;
+}
+
+/* Empty: stray A and D bits in a non-present entry do not count (rule 54, Knights Landing). */
+static inline bool pte_none(pte_t p)
+{
+	return !(p.v & ~(PTE_A | PTE_D));
+}
+
+static inline bool pte_write(pte_t p)
+{
+	return p.v & PTE_W;
+}
+
+static inline bool pte_dirty(pte_t p)
+{
+	return p.v & PTE_D;
+}
+
+static inline bool pte_young(pte_t p)
+{
+	return p.v & PTE_A;
+}
+
+static inline pte_t pte_mkwrite(pte_t p)
+{
+	return (pte_t){ p.v | PTE_W };
+}
+
+/* Takes W; D stays: a read-only entry may still owe its dirtiness (rules 66, 114). */
+static inline pte_t pte_wrprotect(pte_t p)
+{
+	return (pte_t){ p.v & ~PTE_W };
+}
+
+static inline pte_t pte_mkdirty(pte_t p)
+{
+	return (pte_t){ p.v | PTE_D };
+}
+
+static inline pte_t pte_mkclean(pte_t p)
+{
+	return (pte_t){ p.v & ~PTE_D };
+}
+
+static inline pte_t pte_mkyoung(pte_t p)
+{
+	return (pte_t){ p.v | PTE_A };
+}
+
+static inline pte_t pte_mkold(pte_t p)
+{
+	return (pte_t){ p.v & ~PTE_A };
+}
+
+static inline bool pte_same(pte_t a, pte_t b)
+{
+	return a.v == b.v;
+}
+
+static inline paddr_t pte_paddr(pte_t p)
+{
+	return p.v & PTE_ADDR;
+}
+
+static inline u64 pte_pfn(pte_t p)
+{
+	return (p.v & PTE_ADDR) >> PAGE_SHIFT;
+}
+
+/*
+ * A shootdown is owed when P, W or D goes from 1 to 0 or the frame changes; not when they go from
+ * 0 to 1 (rule 51), and not for A.
+ */
+static inline bool pte_needs_flush(pte_t old, pte_t new)
+{
+	if (!pte_present(old))
+		return false;
+	if (!pte_present(new) || pte_pfn(old) != pte_pfn(new))
+		return true;
+	return (old.v & ~new.v) & (PTE_W | PTE_D);
+}
+
+static inline pte_t ptep_get(const pte_t *ptep)
+{
+	return (pte_t){ *(const volatile u64 *)&ptep->v };
+}
+
+/* Exchange: what the entry held, D included, at the very moment it changed. */
+static inline pte_t ptep_xchg(pte_t *ptep, pte_t new)
+{
+	return (pte_t){ __atomic_exchange_n(&ptep->v, new.v, __ATOMIC_SEQ_CST) };
+}
+
+static inline pte_t ptep_get_and_clear(pte_t *ptep)
+{
+	return ptep_xchg(ptep, (pte_t){ 0 });
+}
+
+/* Compare-exchange: true if the entry was @old and now is @new. */
+static inline bool ptep_cmpxchg(pte_t *ptep, pte_t old, pte_t new)
+{
+	return __atomic_compare_exchange_n(&ptep->v, &old.v, new.v, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
+/* For an entry that no CPU can be using: it was not present, under pgtable.lock. */
+static inline void ptep_set_absent(pte_t *ptep, pte_t new)
+{
+	*(volatile u64 *)&ptep->v = new.v;
+}
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bio.c - requests: made, filled, checked, counted, handed to a driver and ended.
+ *
+ * Owns:  every struct bio, the reserve of bios, and the question whether a flush is still needed.
+ * Not:   what a request means to a device (ramblk.c, virtio_blk.c).
+ * Locks: reserve.lock (RANK_SLAB, irqsave), a leaf. The flush counters are atomics that only grow.
+ * Key fact: a request may end before submit_bio() returns, and its end_io may free it; nobody but
+ *        the driver touches a bio between submit and end_io.
+ */
+#include "kernel/block/bio.h"
+
+#include <errno.h>
+
+#include "arch/x86_64/asm/cpu.h"
+#include "kernel/core/percpu.h"
+#include "kernel/core/printk.h"
+#include "kernel/core/stat.h"
+#include "kernel/core/trace.h"
+#include "kernel/core/wait.h"
+#include "kernel/block/blkdev.h"
+#include "kernel/mm/page_alloc.h"
+
+/* Enough that the flusher and a few syncs go on at once; each needs only one to get on. */
+#define BIO_RESERVE 16
+
+static struct {
+	struct spinlock lock; /* irqsave */
+	unsigned int nr;      /* lock to change; read without it as a hint */
+	TAILQ_HEAD(, bio) free;
+	struct wait_queue wait; /* who found it empty */
+} reserve = {
+	.lock = { .rank = RANK_SLAB, .name = "bio reserve" },
+	.free = TAILQ_HEAD_INITIALIZER(reserve.free),
+	.wait = { .lock = { .rank = RANK_WAIT, .name = "bio reserve" },
+		  .waiters = TAILQ_HEAD_INITIALIZER(reserve.wait.waiters) },
+};
+
+static const char *const op_names[NR_BIO_OPS] = {
+	[BIO_READ] = "read",	   [BIO_WRITE] = "write",
+	[BIO_FLUSH] = "flush",	   [BIO_DISCARD] = "discard",
+	[BIO_WRITE_ZEROES] = "write-zeroes",
+};
+
+const char *bio_op_name(unsigned int op)
+{
+	return op < NR_BIO_OPS ? op_names[op] : "unknown";
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+static bool reserve_put(struct bio *bio)
+{
+	u64 flags = spin_lock_irqsave(&reserve.lock);
+	bool taken = reserve.nr < BIO_RESERVE;
+
+	if (taken) {
+		TAILQ_INSERT_HEAD(&reserve.free, bio, link);
+		reserve.nr++;
+	}
+	spin_unlock_irqrestore(&reserve.lock, flags);
+	if (taken)
+		wake_up(&reserve.wait);
+	return taken;
+}
+
+static struct bio *reserve_get(void)
+{
+	u64 flags = spin_lock_irqsave(&reserve.lock);
+	struct bio *bio = TAILQ_FIRST(&reserve.free);
+
+	if (bio) {
+		TAILQ_REMOVE(&reserve.free, bio, link);
+		reserve.nr--;
+	}
+	spin_unlock_irqrestore(&reserve.lock, flags);
+	return bio;
+}
+
+int bio_init(void)
+{
+	while (READ_ONCE(reserve.nr) < BIO_RESERVE) {
+		struct page *page = alloc_page(ALLOC_NORMAL);
+
+		if (!page)
+			return -ENOMEM;
+		if (!reserve_put(page_address(page)))
+			page_put(page);
+	}
+	return 0;
+}
+
+/* No frame is free. A thread waits: every bio in flight comes back, and the first sixteen that do
+ * are kept for those who wait here. */
+static struct bio *bio_alloc_slow(void)
+{
+	struct bio *bio = reserve_get();
+
+	if (bio || preempt_count() || in_irq() || !irqs_enabled())
+		return bio;
+	while (!(bio = reserve_get()))
+		wait_event(&reserve.wait, READ_ONCE(reserve.nr));
+	return bio;
+}
+
+struct bio *bio_alloc(struct blkdev *dev, enum bio_op op, sector_t sector)
+{
+	struct page *page = alloc_page(ALLOC_NORMAL);
+	struct bio *bio = likely(page) ? page_address(page) : bio_alloc_slow();
+
+	if (unlikely(!bio))
+		return NULL;
+	bio->dev = dev;
+	bio->sector = sector;
+	bio->len = 0;
+	bio->op = (u16)op;
+	bio->nr_segs = 0;
+	bio->status = 0;
+	bio->max_segs = dev->max_segs;
+	bio->max_len = dev->max_bytes;
+	bio->max_seg_len = dev->max_seg_bytes;
+	bio->end_io = NULL;
+	bio->private = NULL;
+	bio->pages = (struct page_list){ 0 };
+	/* No memory follows it, so that bio_add() never merges the first segment with it. */
+	bio->front = (struct bio_seg){ .addr = ~0UL };
+	return bio;
+}
+
+void bio_free(struct bio *bio)
+{
+	if (unlikely(READ_ONCE(reserve.nr) < BIO_RESERVE) && reserve_put(bio))
+		return;
+	page_put(virt_to_page(bio));
+}
+
+/* What did not extend the last segment: one or, if the device has small ones, several new segments.
+ * All of @len or nothing. */
+bool bio_add_seg(struct bio *bio, paddr_t addr, u32 len)
+{
+	u32 limit = bio->max_seg_len;
+
+	if (unlikely(bio->nr_segs + DIV_ROUND_UP((u64)len, limit) > bio->max_segs))
+		return false;
+	bio->len += len;
+	while (len) {
+		struct bio_seg *seg = &bio->seg[bio->nr_segs++];
+		u32 part = min(len, limit);
+
+		seg->addr = addr;
+		seg->len = part;
+		addr += part;
+		len -= part;
+	}
+	return true;
+}
+
+/* ---- submission and completion ------------------------------------------------------------- */
+
+static int refuse(struct bio *bio, int error, const char *why)
+{
+	printk("%s: %s of %u bytes at sector %lu refused: %s (the device has %lu sectors).\n",
+	       bio->dev->name, bio_op_name(bio->op), bio->len, (unsigned long)bio->sector, why,
+	       (unsigned long)bio->dev->nr_sectors);
+	return error;
+}
+
+/* The place comes from a file system's image and the operation from its needs: neither is
+ * asserted. 0 or the error that ends the request. */
+static int check_bio(struct bio *bio)
+{
+	const struct blkdev *dev = bio->dev;
+	u64 sectors = bio->len >> SECTOR_SHIFT;
+
+	if (unlikely((bio->len | bio->sector << SECTOR_SHIFT) & (dev->sector_size - 1) || !bio->len))
+		return refuse(bio, -EIO, "not whole sectors");
+	if (unlikely(sectors > dev->nr_sectors || bio->sector > dev->nr_sectors - sectors))
+		return refuse(bio, -EIO, "beyond the end");
+	if (likely(bio->op == BIO_READ))
+		return 0;
+	if (unlikely(dev->read_only))
+		return refuse(bio, -EROFS, "the device is read-only");
+	if (likely(bio->op == BIO_WRITE))
+		return 0;
+	if (bio->op == BIO_DISCARD ? !dev->can_discard : !dev->can_write_zeroes)
+		return -EOPNOTSUPP;
+	if (bio->len > dev->max_extent)
+		return refuse(bio, -EIO, "longer than the device takes at once");
+	return 0;
+}
+
+static void submit_flush(struct bio *bio)
+{
+	struct blkdev *dev = bio->dev;
+
+	stat_inc(STAT_BIO_FLUSHES);
+	/* Before the driver sees it: a write that completes after this line may miss the flush. */
+	bio->writes_seen = atomic_load(&dev->writes_done);
+	if (dev->can_flush)
+		dev->ops->submit(dev, bio);
+	else
+		bio_endio(bio, 0); /* no volatile cache: what has completed is durable */
+}
+
+void submit_bio(struct bio *bio)
+{
+	struct blkdev *dev = bio->dev;
+	int error;
+
+	BUG_ON(bio->op >= NR_BIO_OPS || !bio->end_io);
+	trace(TRACE_BIO, bio->op, bio->sector);
+	(void)atomic_add_return(&dev->requests[bio->op], 1);
+	if (bio->op == BIO_FLUSH) {
+		submit_flush(bio);
+		return;
+	}
+	stat_inc(bio->op == BIO_READ ? STAT_BIO_READS : STAT_BIO_WRITES);
+	error = check_bio(bio);
+	if (unlikely(error))
+		bio_endio(bio, error);
+	else
+		dev->ops->submit(dev, bio);
+}
+
+/* A flush ended well: what had completed when it began is durable. */
+static void note_flushed(struct blkdev *dev, u64 seen)
+{
+	u64 old = atomic_load(&dev->flushed_up_to);
+
+	/* Two flushes may end in either order; the counter must not fall. */
+	while (old < seen && !atomic_cas(&dev->flushed_up_to, old, seen))
+		old = atomic_load(&dev->flushed_up_to);
+}
+
+void bio_endio(struct bio *bio, int status)
+{
+	struct blkdev *dev = bio->dev;
+
+	trace(TRACE_BIO_END, (u64)(s64)status, bio->sector);
+	bio->status = status;
+	if (unlikely(status))
+		stat_inc(STAT_BIO_ERRORS);
+	/*
+	 * Counted before end_io, so that whoever learns of a completed write and calls
+	 * blkdev_flush() finds it in writes_done. A failed write counts too: part of it may be in
+	 * the device's cache.
+	 */
+	if (bio->op == BIO_FLUSH && !status)
+		note_flushed(dev, bio->writes_seen);
+	else if (bio->op != BIO_READ && bio->op != BIO_FLUSH)
+		(void)atomic_add_return(&dev->writes_done, 1);
+	bio->end_io(bio);
+}
+
+/* ---- synchronous helpers ------------------------------------------------------------------- */
+
+/*
+ * bio->private is the waiter's word. Once bit 0 is clear the waiter may return, free the bio and
+ * leave the stack frame that holds the word: only the word's address is used after that.
+ */
+static void end_wait(struct bio *bio)
+{
+	unsigned long *busy = bio->private;
+
+	clear_bit(busy, 0);
+	wake_up_bit(busy);
+}
+
+int submit_bio_wait(struct bio *bio)
+{
+	unsigned long busy = 1;
+
+	assert_can_sleep();
+	bio->end_io = end_wait;
+	bio->private = &busy;
+	submit_bio(bio);
+	wait_on_bit(&busy, 0);
+	return bio->status;
+}
+
+static u64 add_buffer(struct bio *bio, paddr_t addr, u64 len)
+{
+	u64 done = 0;
+
+	while (done < len) {
+		/* Pages, so that a limit of the device costs at most the rest of one. */
+		u32 part = (u32)min(len - done, PAGE_SIZE - ((addr + done) & (PAGE_SIZE - 1)));
+
+		if (!bio_add(bio, addr + done, part))
+			break;
+		done += part;
+	}
+	return done;
+}
+
+int blkdev_rw(struct blkdev *dev, enum bio_op op, sector_t sector, void *buf, u64 len)
+{
+	bool data = op == BIO_READ || op == BIO_WRITE;
+	u64 done = 0;
+	int error = 0;
+
+	/* The vmap area is not contiguous in memory; a stack lies there too. */
+	BUG_ON(data && (vaddr_t)buf >= VMAP_BASE && (vaddr_t)buf < VMAP_END);
+	while (done < len && !error) {
+		struct bio *bio = bio_alloc(dev, op, sector + (done >> SECTOR_SHIFT));
+		u64 part;
+
+		if (!bio)
+			return -ENOMEM;
+		if (data)
+			part = add_buffer(bio, virt_to_phys(buf) + done, len - done);
+		else
+			part = bio->len = (u32)min(len - done, (u64)dev->max_extent);
+		/* A sector may not be cut between two requests; a memory page may. */
+		if (part < len - done && (part & (dev->sector_size - 1))) {
+			bio_free(bio);
+			printk("%s: %s: the buffer %p is too badly aligned for this device.\n",
+			       dev->name, bio_op_name(op), buf);
+			return -EINVAL;
+		}
+		error = submit_bio_wait(bio);
+		bio_free(bio);
+		done += part;
+	}
+	return error;
+}
+
+int blkdev_flush(struct blkdev *dev)
+{
+	struct bio *bio;
+	int error;
+
+	/*
+	 * A write that had completed before this call is in writes_done now. If a flush that saw as
+	 * many writes has ended well, it covered that write; which of the two counters is read
+	 * first does not matter, since both only grow and a larger writes_done only costs a flush.
+	 */
+	if (atomic_load(&dev->flushed_up_to) >= atomic_load(&dev->writes_done))
+		return 0;
+	bio = bio_alloc(dev, BIO_FLUSH, 0);
+	if (!bio)
+		return -ENOMEM;
+	error = submit_bio_wait(bio);
+	bio_free(bio);
+	return error;
+}

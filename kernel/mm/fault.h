@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault.h - from a fault to a PTE, and from a range to no PTEs.
+ */
+#ifndef KERNEL_MM_FAULT_H
+#define KERNEL_MM_FAULT_H
+
+#include "kernel/core/sched.h"
+#include "kernel/mm/vm_area.h"
+
+/* memory.c. mmap_lock held for read. Makes @addr of @vma accessible, or says why not; *@error is the
+ * errno with SIGBUS. Returns with the same locks. */
+vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error);
+
+/*
+ * memory.c. Remove the PTEs of [start, end) of @vma: exchange, note D (PG_d_seen), flush, then drop
+ * mapcounts and references (rules 55, 56; design section 6). For shared areas i_mmap_rwsem is held
+ * for write from the first exchange until the flush is acknowledged, by this function. The caller
+ * holds mmap_lock for write, or is the last user. May sleep.
+ */
+void zap_range(struct vm_area *vma, vaddr_t start, vaddr_t end);
+
+/*
+ * memory.c. Remove every PTE of @mapping in file pages [first, last], in all address spaces. With
+ * ZAP_COWS private copies go too (truncate), else only the file's own pages. No mmap_lock needed.
+ * May sleep.
+ */
+enum zap_cows { ZAP_FILE_ONLY, ZAP_COWS };
+void unmap_mapping_range(struct address_space *mapping, pgoff_t first, pgoff_t last,
+			 enum zap_cows cows);
+
+/* Between these a fault of this thread fails at once (copy_fault returns short): for copies made
+ * with a page lock held (rule 13). */
+static inline void pagefault_disable(void)
+{
+	current_thread()->fault_disabled++;
+}
+
+static inline void pagefault_enable(void)
+{
+	current_thread()->fault_disabled--;
+}
+
+/* fault.c. Fault in [p, p+len) for reading or writing as the CPU would, without touching data.
+ * 0 or -EFAULT. For addresses of the kernel half: 0. May sleep. */
+int fault_in(const void *p, size_t len, bool write);
+
+#endif

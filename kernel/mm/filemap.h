@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * filemap.h - the page cache: finding, reading, writing the cached pages of a file.
+ */
+#ifndef KERNEL_MM_FILEMAP_H
+#define KERNEL_MM_FILEMAP_H
+
+#include "kernel/mm/mapping.h"
+#include "kernel/mm/vm_area.h"
+
+/* One per open file: how far ahead to read. */
+struct readahead {
+	pgoff_t next;	   /* where a sequential reader would go on */
+	unsigned int size; /* pages of the last window */
+};
+
+/* Referenced page or NULL. May be not up to date. */
+struct page *find_get_page(struct address_space *mapping, pgoff_t index);
+/* Locked and referenced, made if absent (then not up to date). NULL: out of memory. May sleep. */
+struct page *find_or_create_page(struct address_space *mapping, pgoff_t index);
+/* Referenced, up to date, unlocked; reads it if need be, and the window that @ra (may be NULL) says.
+ * -EIO, -ENOMEM; *@out untouched then. May sleep. */
+int read_mapping_page(struct address_space *mapping, pgoff_t index, struct readahead *ra,
+		      struct page **out);
+/* For a_ops->readpages: the page is read, or @error. Sets PG_uptodate or PG_error and unlocks. Any
+ * context. */
+void filemap_end_read(struct page *page, int error);
+/* Take a locked page out of the tree and drop the tree's reference. Clean, not under I/O, unmapped. */
+void remove_from_page_cache(struct page *page);
+
+/*
+ * read() and write() through the cache. @buf: kernel or program memory, may itself be a mapping of
+ * the same page (rule 13). Return bytes moved, or a negative error if none were. Short at EOF.
+ * filemap_write extends mapping->size as it goes; the caller (fs) holds i_rwsem for write, updates
+ * times and marks the inode. May sleep.
+ */
+s64 filemap_read(struct address_space *mapping, u64 pos, void *buf, size_t len,
+		 struct readahead *ra);
+s64 filemap_write(struct address_space *mapping, u64 pos, const void *buf, size_t len);
+
+/* vm_operations->fault of every file mapping. */
+vm_fault_t filemap_fault(struct vm_fault *vmf);
+/*
+ * The generic half of page_mkwrite: locks vmf->page, re-checks that it is still in the file and
+ * inside EOF (rule 6), waits for nothing else. VM_FAULT_LOCKED, NOPAGE (retry) or SIGBUS. Then
+ * calls a_ops->prepare_write for the part inside EOF; an error unlocks and becomes SIGBUS.
+ */
+vm_fault_t filemap_page_mkwrite(struct vm_fault *vmf);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mapping.h - struct address_space: the cached pages of one file, who maps them, what they owe.
+ *
+ * The file system embeds one in each inode and fills a_ops; mm reaches the file system through
+ * a_ops and vm_operations only, and never names an inode.
+ */
+#ifndef KERNEL_MM_MAPPING_H
+#define KERNEL_MM_MAPPING_H
+
+#include <sys/queue.h>
+
+#include "kernel/core/sleeplock.h"
+#include "kernel/core/spinlock.h"
+#include "kernel/lib/radix.h"
+#include "kernel/mm/i_mmap.h"
+#include "kernel/mm/page.h"
+
+struct address_space;
+struct dirty_policy;
+struct writeback;
+struct writeback_control;
+
+/* Tags of mapping->pages. */
+enum {
+	TAG_DIRTY,     /* page->dirty != PAGE_CLEAN (P3) */
+	TAG_WRITEBACK, /* PG_writeback */
+	TAG_TOWRITE,   /* picked by a sync that is running: it will end although stores go on (rule 32) */
+};
+
+enum sync_mode {
+	SYNC_NONE, /* background: skip what is busy, start I/O, do not wait */
+	SYNC_DATA, /* fdatasync, MS_SYNC: data and what is needed to find it */
+	SYNC_FULL, /* fsync: times too */
+};
+
+/*
+ * Method matrix. "page" = page lock held, "may sleep" everywhere.
+ *
+ * | method		| called by		| locks held				|
+ * | readpages		| filemap.c		| page locks of the list (invalidate r)	|
+ * | prepare_write	| filemap.c, memory.c	| page (i_rwsem w if from write())	|
+ * | writepages		| writeback.c		| none; every page has PG_writeback	|
+ * | fsync		| msync.c, file.c	| none					|
+ * | write_inode	| writeback.c		| none					|
+ * | flush_cmtime	| writeback.c, msync.c	| none					|
+ */
+struct address_space_operations {
+	/*
+	 * Read @pages: locked, in the tree, not up to date, contiguous indices. Returns after
+	 * submission. Each page ends PG_uptodate or PG_error, and unlocked by
+	 * filemap_end_read(page, error) (from any context). Holes and bytes past EOF read as zeros.
+	 */
+	void (*readpages)(struct address_space *mapping, struct page_list *pages);
+	/*
+	 * Bytes [@from, @to) of the locked, up-to-date @page (or one that will be overwritten
+	 * whole) are about to be stored to: find or reserve blocks. Idempotent and cheap when that
+	 * was done before (PG_blocks). -ENOSPC, -EIO, ...: nothing changed. NULL: nothing to do.
+	 */
+	int (*prepare_write)(struct address_space *mapping, struct page *page, unsigned int from,
+			     unsigned int to);
+	/*
+	 * Write @pages: PG_writeback set, unlocked, referenced, ascending indices with gaps. The
+	 * callee starts I/O and returns; each page ends by end_page_writeback(), which also drops
+	 * the reference. page->next belongs to the I/O while PG_writeback is set. What cannot be
+	 * written is recorded by mapping_set_error() before its end_page_writeback().
+	 */
+	void (*writepages)(struct address_space *mapping, struct page_list *pages,
+			   struct writeback_control *wbc);
+	/* Make [first, last] (pages) durable: data, blocks, size; SYNC_FULL: times too; then the
+	 * device's cache. 0 or the first error. NULL: nothing to do (ramfs). */
+	int (*fsync)(struct address_space *mapping, pgoff_t first, pgoff_t last,
+		     enum sync_mode mode);
+	/* Write the inode into its block (the buffer becomes dirty). NULL: nothing to do. */
+	int (*write_inode)(struct address_space *mapping, enum sync_mode mode);
+	/* AS_CMTIME was noted: settle the file times. The callee tests and clears the flag before it
+	 * reads the clock (rules C.2.1). NULL: no times. */
+	void (*flush_cmtime)(struct address_space *mapping);
+};
+
+enum mapping_flag {
+	AS_CMTIME,	  /* a store happened for which the times were not moved yet */
+	AS_EIO,		  /* a write failed; reported once by the next sync */
+	AS_ENOSPC,
+	AS_DIRTY_TIME,	  /* the inode's times differ from the disk's */
+	AS_DIRTY_META,	  /* size or blocks differ: fdatasync needs write_inode */
+	AS_NO_WRITEBACK,  /* memory only (ramfs): no write-notify faults, never cleaned (P3 of seeds) */
+};
+
+/* t: tree_lock   i: i_mmap_rwsem   w: wb->list_lock   s: at creation   a: atomic */
+struct address_space {
+	const struct address_space_operations *a_ops; /* s */
+	void *host;				      /* s: the file system's inode; opaque here */
+	u64 ino;				      /* s: for traces and messages */
+	u64 size; /* file size in bytes. a: written under i_rwsem (fs); read by anyone, untorn */
+	unsigned long flags;			      /* a: AS_* */
+	struct spinlock tree_lock;		      /* irqsave: completions clear tags */
+	struct radix_tree pages;		      /* t */
+	struct rwsem i_mmap_rwsem;
+	struct i_mmap i_mmap; /* i: shared and private areas that map this file */
+	struct rwsem invalidate_lock;
+	const struct dirty_policy *policy; /* a: NULL: the global one */
+	struct writeback *wb;		   /* s: the device's; NULL with AS_NO_WRITEBACK */
+	bool on_dirty_list;		   /* w */
+	ktime_t dirtied_when;		   /* w: when it came on the list */
+	TAILQ_ENTRY(address_space) dirty_link; /* w */
+	TAILQ_ENTRY(address_space) all_link;   /* flusher.c's list of all, for audits */
+	u64 nr_writeback;		   /* t: pages with TAG_WRITEBACK; truncate and evict wait */
+};
+
+/* @wb NULL: memory only. The host's lifetime covers every use. */
+void mapping_init(struct address_space *mapping, const struct address_space_operations *a_ops,
+		  void *host, u64 ino, struct writeback *wb);
+/* Before the host dies: no area maps it, all pages written or dropped. May sleep. */
+void mapping_destroy(struct address_space *mapping);
+
+static inline bool mapping_writeback(const struct address_space *mapping)
+{
+	return mapping->wb != NULL;
+}
+
+/* Note a failed write (-EIO, -ENOSPC). Any context. */
+void mapping_set_error(struct address_space *mapping, int error);
+/* 0 or the noted error, which is forgotten. */
+int mapping_take_error(struct address_space *mapping);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm.c - an address space: its birth, its areas by address, its end.
+ *
+ * Owns:  struct mm, the tree of areas.
+ * Not:   making and cutting areas (mmap.c), page tables (arch), PTEs (memory.c, zap.c).
+ * Locks: mmap_lock guards the tree; the caller holds it.
+ */
+#include <string.h>
+
+#include "arch/x86_64/tlb.h"
+#include "kernel/core/sched.h"
+#include "kernel/mm/area.h"
+#include "kernel/mm/fault.h"
+#include "kernel/mm/kmalloc.h"
+
+static int area_cmp(const struct vm_area *a, const struct vm_area *b)
+{
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+RB_GENERATE(vm_area_tree, vm_area, link, area_cmp);
+
+struct mm *mm_create(void)
+{
+	struct mm *mm = kzalloc(sizeof(*mm));
+
+	if (!mm)
+		return NULL;
+	if (pgtable_init(&mm->pgt)) {
+		kfree(mm);
+		return NULL;
+	}
+	rwsem_init(&mm->mmap_lock, "mmap_lock", RANK_MMAP_LOCK);
+	RB_INIT(&mm->areas);
+	mm->refs = 1;
+	return mm;
+}
+
+void mm_get(struct mm *mm)
+{
+	atomic_inc(&mm->refs);
+}
+
+void mm_put(struct mm *mm)
+{
+	struct vm_area *vma;
+
+	if (!atomic_dec_and_test(&mm->refs))
+		return;
+	down_write(&mm->mmap_lock);
+	while ((vma = RB_MIN(vm_area_tree, &mm->areas))) {
+		area_unlink(vma);
+		zap_range(vma, vma->start, vma->end);
+		area_free(vma);
+	}
+	up_write(&mm->mmap_lock);
+	pgtable_destroy(&mm->pgt);
+	kfree(mm);
+}
+
+void mm_use(struct mm *mm)
+{
+	struct thread *t = current_thread();
+	u64 flags = irq_save();
+
+	t->mm = mm;
+	t->pgt = mm ? &mm->pgt : NULL;
+	arch_switch_pgtable(t->pgt);
+	irq_restore(flags);
+}
+
+struct vm_area *find_vma_from(struct mm *mm, vaddr_t addr)
+{
+	struct vm_area *vma = RB_ROOT(&mm->areas), *best = NULL;
+
+	while (vma) {
+		if (vma->end > addr) {
+			best = vma;
+			vma = RB_LEFT(vma, link);
+		} else {
+			vma = RB_RIGHT(vma, link);
+		}
+	}
+	return best;
+}
+
+struct vm_area *find_vma(struct mm *mm, vaddr_t addr)
+{
+	struct vm_area *vma = READ_ONCE(mm->last_found);
+
+	if (likely(vma && addr >= vma->start && addr < vma->end))
+		return vma;
+	vma = find_vma_from(mm, addr);
+	if (!vma || addr < vma->start)
+		return NULL;
+	WRITE_ONCE(mm->last_found, vma);
+	return vma;
+}
+
+struct vm_area *next_vma(struct vm_area *vma)
+{
+	return RB_NEXT(vm_area_tree, &vma->mm->areas, vma);
+}

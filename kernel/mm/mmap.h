@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmap.h - making, cutting and syncing areas.
+ *
+ * Errors are negative errno as Linux's manual names them (rule 69; conformance E4); on error the
+ * address space is as it was.
+ */
+#ifndef KERNEL_MM_MMAP_H
+#define KERNEL_MM_MMAP_H
+
+#include "kernel/lib/mman.h"
+#include "kernel/mm/vm_area.h"
+
+/* What is to be mapped: filled by the file system (fs/file.c); all NULL for anonymous memory. */
+struct mmap_file {
+	struct address_space *mapping;
+	struct file *file;
+	const struct vm_operations *ops;
+	bool readable, writable; /* how the descriptor was opened */
+};
+
+/*
+ * mmap: @len > 0 bytes at @addr (a hint, or with MAP_FIXED a demand that replaces what is there).
+ * @offset bytes, page aligned. On success *@out is the address. -EINVAL, -ENOMEM, -EACCES (a shared
+ * writable mapping of a read-only descriptor, any mapping of a write-only one), -EEXIST never.
+ * May sleep; takes mmap_lock.
+ */
+int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const struct mmap_file *file,
+	    u64 offset, vaddr_t *out);
+/* Any part of any areas; holes are fine. -EINVAL (alignment, zero length), -ENOMEM. */
+int mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
+/* msync(2): rules 68-73. -EINVAL, -ENOMEM (a hole: the mapped rest was synced), -EIO, -ENOSPC. */
+int mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page_alloc.h - frames: a buddy allocator with per-CPU caches of single frames.
+ */
+#ifndef KERNEL_MM_PAGE_ALLOC_H
+#define KERNEL_MM_PAGE_ALLOC_H
+
+#include "kernel/mm/page.h"
+
+struct boot_info;
+
+#define MAX_ORDER 10 /* largest block: 2^10 pages, 4 MiB */
+
+/* Boot, in this order. early_init: what is free, from the memory map; too little memory is a
+ * sentence and the end. early_alloc: a zeroed frame below 4 GiB, for pgtable_boot(); panics when
+ * there is none; not after page_alloc_init. page_alloc_init: struct pages for all memory, the buddy
+ * lists, page tables' memory; needs the final tables and this CPU's %gs. */
+void early_init(const struct boot_info *info);
+paddr_t early_alloc(void);
+void page_alloc_init(const struct boot_info *info);
+
+/* Between early.c and page_alloc.c: up to @want contiguous frames, *@got of them, not zeroed; what
+ * is left in the end, sorted. */
+struct boot_range;
+paddr_t early_take(u64 want, u64 *got);
+const struct boot_range *early_left(unsigned int *nr);
+
+enum alloc_flags { ALLOC_NORMAL = 0, ALLOC_ZERO = 1 };
+
+/* 2^@order contiguous frames, refs 1 on the first; NULL if there are none. Does not sleep; any
+ * context. */
+struct page *alloc_pages(unsigned int order, enum alloc_flags flags);
+static inline struct page *alloc_page(enum alloc_flags flags)
+{
+	return alloc_pages(0, flags);
+}
+/* @page as returned by alloc_pages(@order), refs 1: somebody else's reference is a bug. */
+void free_pages(struct page *page, unsigned int order);
+/* page_put() at zero: a single frame whose refs just became 0. */
+void free_unreferenced(struct page *page);
+
+u64 nr_total_pages(void); /* handed to the allocator at boot */
+u64 nr_free_pages(void);  /* per-CPU caches included; exact when the others are quiet */
+/* Give the per-CPU caches of all CPUs back to the buddy lists: for tests. May sleep. */
+void drain_page_caches(void);
+
+#endif

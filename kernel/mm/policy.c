@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * policy.c - the policies that are linked in, and which one is in force.
+ *
+ * Owns:  global_policy.
+ * Not:   what they answer (policy/<name>.c), when they are asked (memory.c, rmap.c, filemap.c).
+ */
+#include "kernel/mm/policy.h"
+
+#include <string.h>
+#include <sys/errno.h>
+
+#include "kernel/core/args.h"
+#include "kernel/core/printk.h"
+
+REGISTRY(policies, struct dirty_policy);
+
+static const struct dirty_policy unset = { .name = "unset" };
+const struct dirty_policy *global_policy = &unset;
+
+const struct dirty_policy *policy_find(const char *name)
+{
+	struct dirty_policy *p;
+
+	for_each_registered(policies, p)
+		if (!strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+const struct dirty_policy *policy_next(const struct dirty_policy *p)
+{
+	p = p ? p + 1 : __reg_policies_start;
+	return p < __reg_policies_end ? p : NULL;
+}
+
+int policy_choose(const char *name)
+{
+	const struct dirty_policy *p = policy_find(name);
+
+	if (!p) {
+		printk("policy: there is no dirty policy '%s'; there is:", name);
+		for (p = policy_next(NULL); p; p = policy_next(p))
+			printk(" %s", p->name);
+		printk("\n");
+		return -EINVAL;
+	}
+	WRITE_ONCE(global_policy, p);
+	return 0;
+}
+
+ARG_CALL(policy, policy_choose, "how dirtiness is learnt: a name from `policy`");

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * throttle.c - who dirties faster than the disk writes must wait (rules 124-128).
+ *
+ * Owns:  the two limits.
+ * Not:   counting (page_dirty.c), writing (flusher.c).
+ * Locks: none; called with none held.
+ */
+#include "kernel/core/args.h"
+#include "kernel/core/clock.h"
+#include "kernel/core/sched.h"
+#include "kernel/core/stat.h"
+#include "kernel/mm/page_alloc.h"
+#include "kernel/mm/page_dirty.h"
+#include "kernel/mm/writeback.h"
+
+static u64 dirty_percent = 40, background_percent = 20;
+ARG_UINT(dirty_percent, dirty_percent, "of memory that may be dirty before storing threads wait");
+ARG_UINT(background_percent, background_percent, "of memory dirty that wakes the flusher");
+
+static u64 dirty_limit = ~0ul, background_limit = ~0ul; /* pages */
+
+void throttle_init(void)
+{
+	dirty_limit = nr_total_pages() * min(dirty_percent, 90ul) / 100;
+	background_limit = min(nr_total_pages() * background_percent / 100, dirty_limit);
+}
+
+/* Over the limit: let the flusher work, look again every 10 ms. Pages under I/O count, since their
+ * frames are no more free than dirty ones. */
+static void wait_below_limit(struct writeback *wb)
+{
+	stat_inc(STAT_THROTTLED);
+	for (unsigned int i = 0; i < 1000; i++) {
+		writeback_kick(wb);
+		sleep_ns(10 * NSEC_PER_MSEC);
+		if (nr_dirty_pages() + nr_writeback_pages() <= dirty_limit)
+			return;
+	}
+}
+
+void balance_dirty_pages(struct writeback *wb)
+{
+	u64 nr = nr_dirty_pages();
+
+	if (likely(nr <= background_limit) || !wb)
+		return;
+	if (!READ_ONCE(wb->kick))
+		writeback_kick(wb);
+	if (nr + nr_writeback_pages() > dirty_limit)
+		wait_below_limit(wb);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * writeback.c - taking dirty pages of a file in batches and handing them to the file system.
+ *
+ * Owns:  which pages are picked (TOWRITE), the order lock - clean - mark - unlock - submit.
+ * Not:   cleaning (page_dirty.c, rmap.c), blocks and bios (the file system), the thread that does it
+ *        by itself (flusher.c).
+ * Locks: page locks of a batch by rising index; nothing else of this file's.
+ * Key fact: all pages of a batch stay locked from before their PTEs are cleaned until PG_writeback
+ *        is set, so that one shootdown serves them all and nobody sees a page that is neither dirty
+ *        nor under I/O although its data is not on disk (B37).
+ *
+ * Waiting for a page's I/O with other page locks held is safe: completion takes no page lock, and
+ * whoever set PG_writeback submits without taking one.
+ */
+#include "kernel/mm/writeback.h"
+
+#include <string.h>
+#include <sys/errno.h>
+
+#include "kernel/core/delay.h"
+#include "kernel/core/stat.h"
+#include "kernel/mm/filemap.h"
+#include "kernel/mm/page_dirty.h"
+
+#define GANG 64
+
+void mapping_set_error(struct address_space *mapping, int error)
+{
+	set_bit(&mapping->flags, error == -ENOSPC ? AS_ENOSPC : AS_EIO);
+}
+
+int mapping_take_error(struct address_space *mapping)
+{
+	if (likely(!(READ_ONCE(mapping->flags) & (1ul << AS_EIO | 1ul << AS_ENOSPC))))
+		return 0;
+	if (test_and_clear_bit(&mapping->flags, AS_ENOSPC))
+		return -ENOSPC;
+	return test_and_clear_bit(&mapping->flags, AS_EIO) ? -EIO : 0;
+}
+
+/* Up to GANG pages from @index on that carry @tag, referenced. */
+static unsigned int gang_get(struct address_space *mapping, pgoff_t index, pgoff_t last,
+			     unsigned int tag, struct page **pages)
+{
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	unsigned int n = radix_gang_tag(&mapping->pages, index, last, (void **)pages, GANG, tag);
+
+	for (unsigned int i = 0; i < n; i++)
+		page_get(pages[i]);
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	return n;
+}
+
+/* @page turned out to have nothing for this sync: the mark of being picked goes. Page locked. */
+static void unpick(struct address_space *mapping, struct page *page)
+{
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+
+	if (page->mapping == mapping)
+		radix_retag(&mapping->pages, page->index, 0, 1 << TAG_TOWRITE);
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+}
+
+/*
+ * Lock @page for writing it. False: not now, not dirty, or gone; then it is not locked. A sync waits
+ * for I/O that is in flight, since it may have begun before the store that the sync is for
+ * (rule 31); background skips such pages.
+ */
+static bool lock_for_write(struct address_space *mapping, struct page *page, enum sync_mode mode)
+{
+	if (mode != SYNC_NONE)
+		lock_page(page);
+	else if (page_writeback(page) || !trylock_page(page))
+		return false;
+	if (page->mapping != mapping)
+		goto no;
+	if (page->dirty == PAGE_CLEAN && !test_bit(&page->flags, PG_d_seen)) {
+		if (mode != SYNC_NONE)
+			unpick(mapping, page);
+		goto no;
+	}
+	if (page_writeback(page)) {
+		if (mode == SYNC_NONE)
+			goto no;
+		wait_on_page_writeback(page);
+	}
+	return true;
+no:
+	unlock_page(page);
+	return false;
+}
+
+/* Fill @batch with locked, referenced pages from *@index on; moves *@index behind the last looked
+ * at. Stops at WRITEBACK_BATCH pages, at the budget, or at the end (*@done). */
+static void collect(struct address_space *mapping, struct writeback_control *wbc, pgoff_t *index,
+		    struct page_list *batch, bool *done)
+{
+	unsigned int tag = wbc->mode == SYNC_NONE ? TAG_DIRTY : TAG_TOWRITE;
+	struct page *pages[GANG];
+	unsigned int n, i;
+
+	while (batch->nr + GANG <= WRITEBACK_BATCH && batch->nr < wbc->nr_to_write) {
+		n = gang_get(mapping, *index, wbc->last, tag, pages);
+		for (i = 0; i < n; i++) {
+			*index = pages[i]->index + 1;
+			if (lock_for_write(mapping, pages[i], wbc->mode))
+				page_list_add(batch, pages[i]);
+			else
+				page_put(pages[i]);
+		}
+		if (n < GANG || *index > wbc->last || *index == 0) {
+			*done = true;
+			return;
+		}
+	}
+	*done = batch->nr >= wbc->nr_to_write;
+}
+
+/*
+ * Bytes behind EOF in the last page go to the disk as zeros (rule 40). The page is locked and its
+ * PTEs are clean: a store that races faults and waits, so that this cannot wipe out data that a
+ * growing file has meanwhile made its own (B38c).
+ */
+static void zero_tail(struct address_space *mapping, struct page *page)
+{
+	u64 size = READ_ONCE(mapping->size);
+
+	if (page->index == size >> PAGE_SHIFT && (size & ~PAGE_MASK))
+		memset((char *)page_address(page) + (size & ~PAGE_MASK), 0,
+		       PAGE_SIZE - (size & ~PAGE_MASK));
+}
+
+/* Steps 12 to 15 of a store's journey, for a batch. */
+static void write_batch(struct address_space *mapping, struct page_list *batch,
+			struct writeback_control *wbc)
+{
+	struct page *page, *next;
+
+	clear_pages_dirty_for_io(mapping, batch);
+	if (!batch->nr)
+		return;
+	zero_tail(mapping, batch->last);
+	set_pages_writeback(mapping, batch);
+	for (page = batch->first; page; page = next) {
+		next = page->next;
+		unlock_page(page);
+	}
+	wbc->written += batch->nr;
+	mapping->a_ops->writepages(mapping, batch, wbc);
+}
+
+int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc)
+{
+	pgoff_t index = wbc->first;
+	bool done = false;
+	u64 flags;
+
+	if (!mapping_writeback(mapping) || !radix_tagged(&mapping->pages, TAG_DIRTY))
+		return 0;
+	if (wbc->mode != SYNC_NONE) {
+		flags = spin_lock_irqsave(&mapping->tree_lock);
+		radix_tag_range(&mapping->pages, wbc->first, wbc->last, TAG_DIRTY, TAG_TOWRITE);
+		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+		delay_point("tagged_towrite", mapping);
+	}
+	while (!done) {
+		struct page_list batch = { 0 };
+
+		collect(mapping, wbc, &index, &batch, &done);
+		if (batch.nr)
+			write_batch(mapping, &batch, wbc);
+	}
+	return 0;
+}
+
+int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct page *pages[GANG];
+	unsigned int n, i;
+
+	while (radix_tagged(&mapping->pages, TAG_WRITEBACK)) {
+		n = gang_get(mapping, first, last, TAG_WRITEBACK, pages);
+		for (i = 0; i < n; i++) {
+			first = pages[i]->index + 1;
+			wait_on_page_writeback(pages[i]);
+			page_put(pages[i]);
+		}
+		if (!n || first > last || !first)
+			break;
+	}
+	return mapping_take_error(mapping);
+}
+
+int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct writeback_control wbc = {
+		.mode = SYNC_DATA, .first = first, .last = last, .nr_to_write = ~0ul
+	};
+	int err = filemap_fdatawrite_range(mapping, &wbc);
+	int wait_err = filemap_fdatawait_range(mapping, first, last);
+
+	return err ? err : wait_err;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * writeback.h - when dirty pages are written, and by whom.
+ */
+#ifndef KERNEL_MM_WRITEBACK_H
+#define KERNEL_MM_WRITEBACK_H
+
+#include "kernel/core/sched.h"
+#include "kernel/mm/mapping.h"
+
+/* Pages cleaned under one shootdown at most. */
+#define WRITEBACK_BATCH 1024
+
+struct writeback_control {
+	enum sync_mode mode;
+	pgoff_t first, last; /* pages, inclusive */
+	u64 nr_to_write;     /* pages left in the budget; ~0 for syncs */
+	u64 written;	     /* out */
+};
+
+/* One device's dirty files and the thread that writes them. Embedded in struct blkdev. */
+struct writeback {
+	struct spinlock list_lock;			 /* RANK_WB_LIST */
+	TAILQ_HEAD(, address_space) dirty;		 /* list_lock: oldest first */
+	struct wait_queue wait;				 /* the flusher sleeps here */
+	struct wait_queue idle;				 /* who waits for the flusher to be parked */
+	struct thread *flusher;
+	bool stop, kick;
+	int parked;					 /* >0: tests hold it still */
+	bool busy;
+	struct address_space *current;			 /* list_lock: the file being written */
+	char name[16];
+	/* Also written each pass: the file systems' metadata (buffers). May be NULL. */
+	int (*sync_metadata)(struct writeback *wb, enum sync_mode mode);
+};
+
+/* Start the flusher thread "flush-@name". 0 or -ENOMEM. */
+int writeback_start(struct writeback *wb, const char *name);
+/* Writes what is left, ends the thread. */
+void writeback_stop(struct writeback *wb);
+/* The flusher looks now. Any context. */
+void writeback_kick(struct writeback *wb);
+/* Tests: returns when the flusher is idle and will stay so until unparked. May sleep. */
+void writeback_park(struct writeback *wb);
+void writeback_unpark(struct writeback *wb);
+
+/* Put @mapping on its device's dirty list (pages or AS_DIRTY_*). Any thread context, page lock
+ * held or not. */
+void mapping_mark_dirty(struct address_space *mapping);
+
+/* Start writing the dirty pages of the range; SYNC_DATA/FULL: also waits for I/O that was in flight
+ * on a dirty page, tags first so that it ends (rules 31, 32). Returns 0 or the first error of
+ * submission. May sleep; no page locked. */
+int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc);
+/* Wait for all I/O of the range; returns and forgets the mapping's noted error. */
+int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
+/* Both. */
+int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
+
+/* throttle.c: called by who dirtied a page of device @wb (NULL: memory only), with no lock held; may
+ * sleep when there is too much dirt. */
+void balance_dirty_pages(struct writeback *wb);
+/* Boot: limits in pages from the arguments and the size of memory. */
+void throttle_init(void);
+
+#endif

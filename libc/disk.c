@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * disk.c - disks, mounts, and what is on a disk now, whatever the caches say.
+ */
+#include "libc/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/fs/fs.h"
+#include "kernel/mm/kmalloc.h"
+#include "libc/include/dirtybit.h"
+
+/* Up to one block of @file at @pos, from the device into @buf; bytes moved or a kernel error. */
+static s64 disk_read_block(struct file *file, u64 pos, void *bounce, void *buf, size_t len)
+{
+	struct super_block *sb = file->inode->sb;
+	u32 unit = sb->dev->sector_size;
+	sector_t sector;
+	u64 within;
+	int err;
+
+	len = min(len, (size_t)(sb->block_size - pos % sb->block_size));
+	err = vfs_bmap(file, pos - pos % SECTOR_SIZE, &sector);
+	if (err)
+		return err;
+	if (!sector) {
+		memset(buf, 0, len);
+		return len;
+	}
+	/* The device counts in units that may be larger than the file system's blocks. */
+	within = (sector * SECTOR_SIZE) % unit + pos % SECTOR_SIZE;
+	sector -= (sector * SECTOR_SIZE) % unit / SECTOR_SIZE;
+	len = min(len, (size_t)(PAGE_SIZE - within));
+	err = blkdev_rw(sb->dev, BIO_READ, sector, bounce, ALIGN_UP(within + len, unit));
+	if (err)
+		return err;
+	memcpy(buf, (char *)bounce + within, len);
+	return len;
+}
+
+ssize_t db_disk_read(int fd, uint64_t offset, void *buf, size_t len)
+{
+	struct file *file = fd_get(fd);
+	size_t done = 0;
+	s64 n = 0;
+	void *bounce;
+
+	if (!file)
+		return -1;
+	if (file == FD_CONSOLE || !file->inode->sb->dev) {
+		fd_put(file);
+		return posix_result(-ENODEV);
+	}
+	bounce = kmalloc(PAGE_SIZE);
+	if (!bounce)
+		n = -ENOMEM;
+	while (n >= 0 && done < len) {
+		n = disk_read_block(file, offset + done, bounce, (char *)buf + done, len - done);
+		if (n > 0)
+			done += n;
+	}
+	kfree(bounce);
+	file_put(file);
+	return n < 0 ? posix_result(n) : (ssize_t)done;
+}
+
+const char *db_fs_type(const char *path)
+{
+	struct super_block *sb = vfs_find_super(path);
+
+	return sb ? sb->type : NULL;
+}
+
+const char *db_fs_device(const char *path)
+{
+	struct super_block *sb = vfs_find_super(path);
+
+	return sb && sb->dev ? sb->dev->name : NULL;
+}
+
+int db_disk_info(int n, struct db_disk *d)
+{
+	struct blkdev *dev = blkdev_next(NULL);
+
+	while (dev && n-- > 0)
+		dev = blkdev_next(dev);
+	if (!dev)
+		return posix_result(-ENODEV);
+	*d = (struct db_disk){
+		.bytes = dev->nr_sectors * SECTOR_SIZE,
+		.reads = READ_ONCE(dev->requests[BIO_READ]),
+		.writes = READ_ONCE(dev->requests[BIO_WRITE]),
+		.flushes = READ_ONCE(dev->requests[BIO_FLUSH]),
+		.sector_size = dev->sector_size,
+		.read_only = dev->read_only,
+		.in_use = dev->in_use,
+	};
+	strlcpy(d->name, dev->name, sizeof(d->name));
+	return 0;
+}
+
+int db_mount(const char *device, const char *type, const char *path)
+{
+	return posix_result(vfs_mount(device, type, path));
+}
+
+int db_umount(const char *path)
+{
+	return posix_result(vfs_umount(path));
+}

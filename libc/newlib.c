@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * newlib.c - the only file that knows how newlib reaches a system: its hooks, under plain names.
+ *
+ * newlib's x86_64-elf port calls read, write, sbrk, ... directly (MISSING_SYSCALL_NAMES); those
+ * that POSIX offers to programs as well are in posix_*.c, the rest is here: the re-entrancy
+ * structure, the locks, the heap, and how a program ends.
+ *
+ * Key fact: libc.a holds dummies of every lock, all in one object that is linked silently when
+ *	  none of them is defined, and clashes when some are. All are defined here.
+ */
+#include "libc/process.h"
+
+#include <errno.h>
+#include <reent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/lock.h>
+#include <unistd.h>
+
+#include "kernel/core/printk.h"
+#include "kernel/mm/kmalloc.h"
+
+/* --- per-thread state --- */
+
+/* errno, strtok, stdout and the like of the calling thread. */
+struct _reent *__getreent(void)
+{
+	struct libc_thread *lt = libc_thread();
+
+	return lt ? &lt->reent : _GLOBAL_REENT;
+}
+
+void newlib_reclaim(struct libc_thread *lt)
+{
+	/* fclose(stdout) flushes, which is wanted, and closes descriptor 1, which is everybody's. */
+	lt->closing = true;
+	_reclaim_reent(&lt->reent);
+}
+
+/* --- locks --- */
+
+/* o: the owner alone; others may read owner untorn and see themselves only if they are it */
+struct __lock {
+	struct mutex mutex;
+	struct thread *owner;	 /* o */
+	unsigned int depth;	 /* o: of a recursive lock */
+	struct process *process; /* s: whose stream it guards */
+};
+
+#define NEWLIB_LOCK(id)                                                                            \
+	struct __lock __lock_##id = {                                                              \
+		.mutex = { .rank = RANK_LIBC,                                                      \
+			   .name = "newlib " #id,                                                  \
+			   .wait = { .lock = { .rank = RANK_WAIT, .name = "newlib " #id },         \
+				     .waiters = TAILQ_HEAD_INITIALIZER(                            \
+					     __lock_##id.mutex.wait.waiters) } }                   \
+	}
+
+NEWLIB_LOCK(__sinit_recursive_mutex);
+NEWLIB_LOCK(__sfp_recursive_mutex);
+NEWLIB_LOCK(__atexit_recursive_mutex);
+NEWLIB_LOCK(__malloc_recursive_mutex);
+NEWLIB_LOCK(__env_recursive_mutex);
+NEWLIB_LOCK(__at_quick_exit_mutex);
+NEWLIB_LOCK(__tz_mutex);
+NEWLIB_LOCK(__dd_hash_mutex);
+NEWLIB_LOCK(__arc4random_mutex);
+
+/* A stream's lock; without memory the stream does without. */
+void __retarget_lock_init(_LOCK_T *lock)
+{
+	*lock = kzalloc(sizeof(**lock));
+	if (!*lock)
+		return;
+	mutex_init(&(*lock)->mutex, "stream", RANK_LIBC);
+	(*lock)->process = process_current();
+}
+
+void __retarget_lock_init_recursive(_LOCK_T *lock)
+{
+	__retarget_lock_init(lock);
+}
+
+void __retarget_lock_close(_LOCK_T lock)
+{
+	kfree(lock);
+}
+
+void __retarget_lock_close_recursive(_LOCK_T lock)
+{
+	kfree(lock);
+}
+
+void __retarget_lock_acquire(_LOCK_T lock)
+{
+	if (lock)
+		mutex_lock(&lock->mutex);
+}
+
+int __retarget_lock_try_acquire(_LOCK_T lock)
+{
+	return !lock || mutex_trylock(&lock->mutex);
+}
+
+void __retarget_lock_release(_LOCK_T lock)
+{
+	if (lock)
+		mutex_unlock(&lock->mutex);
+}
+
+void __retarget_lock_acquire_recursive(_LOCK_T lock)
+{
+	if (!lock)
+		return;
+	if (READ_ONCE(lock->owner) != current_thread()) {
+		mutex_lock(&lock->mutex);
+		WRITE_ONCE(lock->owner, current_thread());
+	}
+	lock->depth++;
+}
+
+int __retarget_lock_try_acquire_recursive(_LOCK_T lock)
+{
+	if (!lock)
+		return 1;
+	if (READ_ONCE(lock->owner) != current_thread()) {
+		if (!mutex_trylock(&lock->mutex))
+			return 0;
+		WRITE_ONCE(lock->owner, current_thread());
+	}
+	lock->depth++;
+	return 1;
+}
+
+void __retarget_lock_release_recursive(_LOCK_T lock)
+{
+	if (!lock || --lock->depth)
+		return;
+	WRITE_ONCE(lock->owner, NULL);
+	mutex_unlock(&lock->mutex);
+}
+
+/* --- streams that a program leaves open --- */
+
+/* newlib has one list of opened streams for all; a stream's lock knows who opened it. */
+static int close_if_ours(FILE *fp)
+{
+	struct __lock *lock = fp->_lock;
+
+	if (lock && lock->process == process_current() && fp->_file > 2)
+		fclose(fp);
+	return 0;
+}
+
+extern int _fwalk(struct _reent *reent, int (*fn)(FILE *));
+
+void newlib_close_streams(struct process *process)
+{
+	if (_GLOBAL_REENT->__sdidinit)
+		_fwalk(_GLOBAL_REENT, close_if_ours);
+}
+
+/* --- the heap --- */
+
+void *sbrk(ptrdiff_t increment)
+{
+	void *old = heap_grow(increment);
+
+	if (old)
+		return old;
+	errno = ENOMEM;
+	return (void *)-1;
+}
+
+/* --- the end of a program --- */
+
+/* Ends the calling thread; a program ends when its main thread does. process_end() is called by
+ * the thread's exit hook, whatever ended it. */
+void _exit(int status)
+{
+	thread_exit(status);
+}
+
+/* newlib's own would close the streams of every program. */
+void exit(int status)
+{
+	_exit(status);
+}
+
+int atexit(void (*fn)(void))
+{
+	struct process *p = process_current();
+	int err = -1;
+
+	mutex_lock(&p->lock);
+	if (p->nr_atexit < ATEXIT_MAX) {
+		p->atexit[p->nr_atexit++] = fn;
+		err = 0;
+	}
+	mutex_unlock(&p->lock);
+	return err;
+}
+
+pid_t getpid(void)
+{
+	return process_current()->pid;
+}
+
+/* raise() and abort() end here: no signal is caught, each ends the thread that sent it itself. */
+int kill(pid_t pid, int sig)
+{
+	struct process *p = process_current();
+
+	if (pid != p->pid) {
+		errno = ESRCH;
+		return -1;
+	}
+	if (!sig)
+		return 0;
+	printk("program %s: ended by signal %d\n", p->name, sig);
+	_exit(128 + sig);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * posix_mman.c - mmap, munmap, msync of the calling thread's address space.
+ *
+ * A thin skin: what msync costs is measured through it, so the good case is a call and a test.
+ */
+#include "libc/process.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "kernel/fs/fs.h"
+#include "kernel/mm/mmap.h"
+
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	static const struct mmap_file anonymous = { .readable = true, .writable = true };
+	struct mm *mm = current_thread()->mm;
+	struct file *file = NULL;
+	vaddr_t out = 0;
+	int err;
+
+	if (!mm) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	if (flags & MAP_ANONYMOUS) {
+		err = mm_mmap(mm, (vaddr_t)addr, len, prot, flags, &anonymous, 0, &out);
+	} else {
+		file = fd_get(fd);
+		if (!file)
+			return MAP_FAILED;
+		err = file == FD_CONSOLE ?
+			      -ENODEV :
+			      vfs_mmap(mm, (vaddr_t)addr, len, prot, flags, file, offset, &out);
+		fd_put(file);
+	}
+	if (err) {
+		errno = -err;
+		return MAP_FAILED;
+	}
+	return (void *)out;
+}
+
+int munmap(void *addr, size_t len)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_munmap(mm, (vaddr_t)addr, len) : -EINVAL);
+}
+
+int msync(void *addr, size_t len, int flags)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_msync(mm, (vaddr_t)addr, len, flags) : -ENOMEM);
+}

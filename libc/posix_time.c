@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * posix_time.c - clocks and sleeping.
+ */
+#include "libc/process.h"
+
+#include <errno.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel/core/clock.h"
+
+/* What the calling thread has used of a CPU, this turn included. */
+static u64 thread_cpu_ns(void)
+{
+	struct thread *t = current_thread();
+
+	return t->ran_ns + (ktime_get() - t->since_ns);
+}
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	u64 ns;
+
+	switch (id) {
+	case CLOCK_REALTIME: ns = clock_realtime(); break;
+	case CLOCK_MONOTONIC: ns = ktime_get(); break;
+	case CLOCK_PROCESS_CPUTIME_ID:
+	case CLOCK_THREAD_CPUTIME_ID: ns = thread_cpu_ns(); break;
+	default: return posix_result(-EINVAL);
+	}
+	ts->tv_sec = ns / NSEC_PER_SEC;
+	ts->tv_nsec = ns % NSEC_PER_SEC;
+	return 0;
+}
+
+int clock_getres(clockid_t id, struct timespec *ts)
+{
+	struct timespec now;
+
+	if (clock_gettime(id, &now))
+		return -1;
+	if (ts)
+		*ts = (struct timespec){ .tv_nsec = 1 };
+	return 0;
+}
+
+int gettimeofday(struct timeval *tv, void *tz)
+{
+	u64 ns = clock_realtime();
+
+	tv->tv_sec = ns / NSEC_PER_SEC;
+	tv->tv_usec = ns % NSEC_PER_SEC / NSEC_PER_USEC;
+	return 0;
+}
+
+clock_t times(struct tms *t)
+{
+	clock_t ticks = thread_cpu_ns() / (NSEC_PER_SEC / CLOCKS_PER_SEC);
+
+	*t = (struct tms){ .tms_utime = ticks };
+	return ktime_get() / (NSEC_PER_SEC / CLOCKS_PER_SEC);
+}
+
+int nanosleep(const struct timespec *want, struct timespec *left)
+{
+	if (want->tv_sec < 0 || want->tv_nsec < 0 || want->tv_nsec >= (long)NSEC_PER_SEC)
+		return posix_result(-EINVAL);
+	sleep_ns(want->tv_sec * NSEC_PER_SEC + want->tv_nsec);
+	if (left)
+		*left = (struct timespec){ 0 };
+	return 0;
+}
+
+int usleep(useconds_t us)
+{
+	sleep_ns(us * NSEC_PER_USEC);
+	return 0;
+}
+
+unsigned int sleep(unsigned int seconds)
+{
+	sleep_ns(seconds * NSEC_PER_SEC);
+	return 0;
+}
+
+long sysconf(int name)
+{
+	switch (name) {
+	case _SC_PAGESIZE: return PAGE_SIZE;
+	case _SC_NPROCESSORS_CONF:
+	case _SC_NPROCESSORS_ONLN: return nr_cpus;
+	case _SC_OPEN_MAX: return FD_MAX;
+	default: return posix_result(-EINVAL);
+	}
+}
+
+int getpagesize(void)
+{
+	return PAGE_SIZE;
+}
