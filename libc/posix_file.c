@@ -246,7 +246,7 @@ int truncate(const char *path, off_t size)
 
 	if (size < 0)
 		return posix_result(-EINVAL);
-	err = vfs_open(path, FS_O_ACCMODE & O_WRONLY, 0, &file);
+	err = vfs_open(path, O_WRONLY, 0, &file);
 	if (err)
 		return posix_result(err);
 	err = vfs_ftruncate(file, size);

@@ -98,11 +98,17 @@ void arch_fpu_init(void *area)
 void prove_write_protect(void)
 {
 	static const u64 constant = 0x5afe5afe5afe5afe;
+	static struct thread nobody; /* a fault belongs to a thread, and the boot has none yet */
+	struct cpu *c = this_cpu();
+	struct thread *before = c->current;
 	int err;
 
 	if (!(read_cr0() & CR0_WP))
 		panic("CR0.WP is off");
+	if (!before)
+		c->current = &nobody;
 	err = probe_store8((void *)&constant, 0);
+	c->current = before;
 	if (err >= 0 || READ_ONCE(constant) != 0x5afe5afe5afe5afe)
 		panic("CR0.WP is set, but a store to a read-only page did not fault");
 }

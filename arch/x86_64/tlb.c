@@ -22,7 +22,7 @@
 /* What an initiator asks of the CPUs in @pending. Written by the initiator before the interrupt is
  * sent; each target clears its own bit when it is done. */
 struct tlb_request {
-	cpumask_t pending; /* a */
+	cpumask_t pending;	       /* a */
 	const struct tlb_batch *batch; /* lower half; or NULL */
 	vaddr_t start, end;	       /* kernel half, when end != 0 */
 	struct pgtable *drop;	       /* let go of this table; or NULL */
@@ -196,8 +196,8 @@ static void complain(const struct tlb_request *req, const char *why, unsigned in
 	printk("tlb: CPU %u has not answered a TLB shootdown (%s) for %u s\n",
 	       (unsigned int)__builtin_ctz(late), why, seconds);
 	if (seconds >= 60)
-		panic("CPU %u does not answer TLB shootdowns (%s)", (unsigned int)__builtin_ctz(late),
-		      why);
+		panic("CPU %u does not answer TLB shootdowns (%s)",
+		      (unsigned int)__builtin_ctz(late), why);
 }
 
 static void wait_for_acks(struct tlb_request *req, const char *why)
@@ -317,16 +317,15 @@ void tlb_batch_add_slow(struct tlb_batch *batch, struct pgtable *pgt, vaddr_t va
 		batch->everything = true;
 		return;
 	}
-	batch->range[batch->nr++] = (struct tlb_range){ .pgt = pgt,
-							.start = va,
-							.end = va + PAGE_SIZE };
+	batch->range[batch->nr++] =
+		(struct tlb_range){ .pgt = pgt, .start = va, .end = va + PAGE_SIZE };
 }
 
 void tlb_batch_check(struct tlb_batch *batch)
 {
 	if (unlikely(batch->nr))
-		panic("a TLB batch (%s) of %u tables left its scope unflushed", why_name[batch->why],
-		      batch->nr);
+		panic("a TLB batch (%s) of %u tables left its scope unflushed",
+		      why_name[batch->why], batch->nr);
 }
 
 /* Ask every CPU, this one included. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "kernel/core/printk.h"
+#include "kernel/lib/fmt.h"
 
 #define WORD_MAX 256
 
@@ -104,19 +105,24 @@ static int parse_string(const struct arg *a, const char *val)
 	return 0;
 }
 
-/* What would have been right, to end a complaint with. */
-static void print_expected(const struct arg *a)
+/* What would have been right, as one text so that a complaint is one line. */
+static const char *expected(const struct arg *a, char *buf, size_t size)
 {
+	size_t len = 0;
+
 	switch (a->type) {
-	case ARG_T_BOOL: printk("0 or 1"); break;
-	case ARG_T_UINT: printk("a number, k, m or g may follow"); break;
-	case ARG_T_STRING: printk("at most %d characters", ARG_STRING_MAX - 1); break;
-	case ARG_T_CHOICE:
-		for (unsigned int i = 0; a->choices[i]; i++)
-			printk("%s%s", i ? ", " : "one of ", a->choices[i]);
-		break;
-	case ARG_T_CALL: printk("see `args`"); break;
+	case ARG_T_BOOL: return "0 or 1";
+	case ARG_T_UINT: return "a number, k, m or g may follow";
+	case ARG_T_STRING: return "at most 127 characters";
+	case ARG_T_CALL: return "see `args`";
+	case ARG_T_CHOICE: break;
 	}
+	_Static_assert(ARG_STRING_MAX == 128, "said above");
+	buf[0] = '\0';
+	for (unsigned int i = 0; a->choices[i] && len < size; i++)
+		len += (size_t)ksnprintf(buf + len, size - len, "%s%s", i ? ", " : "one of ",
+					 a->choices[i]);
+	return buf;
 }
 
 static int set_value(const struct arg *a, const char *val)
@@ -137,6 +143,7 @@ static int set_value(const struct arg *a, const char *val)
 static int set_from(const char *key, const char *val, const char *source)
 {
 	const struct arg *a = find(key);
+	char right[256];
 	int err;
 
 	if (!a) {
@@ -146,11 +153,9 @@ static int set_from(const char *key, const char *val, const char *source)
 	}
 	err = set_value(a, val);
 	/* The callee of a CALL has said why. */
-	if (err && a->type != ARG_T_CALL) {
-		printk("args: '%s' is no value of '%s'%s: ", val, key, source);
-		print_expected(a);
-		printk("\n");
-	}
+	if (err && a->type != ARG_T_CALL)
+		printk("args: '%s' is no value of '%s'%s: %s\n", val, key, source,
+		       expected(a, right, sizeof(right)));
 	return err ? -EINVAL : 0;
 }
 
@@ -204,23 +209,22 @@ int args_parse(const char *line, const char *source)
 
 static void print_one(const struct arg *a)
 {
+	char val[ARG_STRING_MAX] = "...", right[256];
+	bool choice = a->type == ARG_T_CHOICE;
+
 	switch (a->type) {
-	case ARG_T_BOOL: printk("  %s=%d", a->name, *(const bool *)a->value); break;
+	case ARG_T_BOOL: ksnprintf(val, sizeof(val), "%d", *(const bool *)a->value); break;
 	case ARG_T_UINT:
-		printk("  %s=%lu", a->name, (unsigned long)*(const u64 *)a->value);
+		ksnprintf(val, sizeof(val), "%lu", (unsigned long)*(const u64 *)a->value);
 		break;
-	case ARG_T_STRING: printk("  %s=%s", a->name, (const char *)a->value); break;
+	case ARG_T_STRING: ksnprintf(val, sizeof(val), "%s", (const char *)a->value); break;
 	case ARG_T_CHOICE:
-		printk("  %s=%s", a->name, a->choices[*(const unsigned int *)a->value]);
+		ksnprintf(val, sizeof(val), "%s", a->choices[*(const unsigned int *)a->value]);
 		break;
-	case ARG_T_CALL: printk("  %s=...", a->name); break;
+	case ARG_T_CALL: break;
 	}
-	printk("\t%s", a->help);
-	if (a->type == ARG_T_CHOICE) {
-		printk(": ");
-		print_expected(a);
-	}
-	printk("\n");
+	printk("  %s=%s\t%s%s%s\n", a->name, val, a->help, choice ? ": " : "",
+	       choice ? expected(a, right, sizeof(right)) : "");
 }
 
 void args_print(void)

@@ -18,8 +18,8 @@
 
 /* What a policy is told about the page in question. */
 struct policy_page {
-	u64 file;  /* a number that stands for the file */
-	u64 index; /* in pages */
+	u64 file;   /* a number that stands for the file */
+	u64 index;  /* in pages */
 	bool dirty; /* known dirty already */
 };
 

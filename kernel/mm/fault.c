@@ -57,7 +57,8 @@ static void refuse(struct trap_frame *f, vaddr_t addr, const struct verdict *v)
 	       current_thread()->name, f->error & PF_WRITE ? "store" : "load", (unsigned long)addr,
 	       ksym(f->rip, sym, sizeof(sym)), v->reason);
 	if (v->ino)
-		printk(" (inode %lu, offset %#lx)", (unsigned long)v->ino, (unsigned long)v->offset);
+		printk(" (inode %lu, offset %#lx)", (unsigned long)v->ino,
+		       (unsigned long)v->offset);
 	printk("\n");
 	thread_exit(v->error);
 }

@@ -210,7 +210,8 @@ int read_mapping_page(struct address_space *mapping, pgoff_t index, struct reada
 			break;
 		}
 		if (!page) {
-			err = read_new_pages(mapping, index, read_window(mapping, index, ra), &page);
+			err = read_new_pages(mapping, index, read_window(mapping, index, ra),
+					     &page);
 			if (err == -EEXIST)
 				continue;
 			if (err)

@@ -25,7 +25,7 @@ struct writeback_control;
 enum {
 	TAG_DIRTY,     /* page->dirty != PAGE_CLEAN (P3) */
 	TAG_WRITEBACK, /* PG_writeback */
-	TAG_TOWRITE,   /* picked by a sync that is running: it will end although stores go on (rule 32) */
+	TAG_TOWRITE, /* picked by a sync that is running: it will end although stores go on (rule 32) */
 };
 
 enum sync_mode {
@@ -79,12 +79,12 @@ struct address_space_operations {
 };
 
 enum mapping_flag {
-	AS_CMTIME,	  /* a store happened for which the times were not moved yet */
-	AS_EIO,		  /* a write failed; reported once by the next sync */
+	AS_CMTIME, /* a store happened for which the times were not moved yet */
+	AS_EIO,	   /* a write failed; reported once by the next sync */
 	AS_ENOSPC,
-	AS_DIRTY_TIME,	  /* the inode's times differ from the disk's */
-	AS_DIRTY_META,	  /* size or blocks differ: fdatasync needs write_inode */
-	AS_NO_WRITEBACK,  /* memory only (ramfs): no write-notify faults, never cleaned (P3 of seeds) */
+	AS_DIRTY_TIME, /* the inode's times differ from the disk's */
+	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
+	AS_NO_WRITEBACK, /* memory only (ramfs): no write-notify faults, never cleaned (P3 of seeds) */
 };
 
 /* t: tree_lock   i: i_mmap_rwsem   w: wb->list_lock   s: at creation   a: atomic */
@@ -93,19 +93,19 @@ struct address_space {
 	void *host;				      /* s: the file system's inode; opaque here */
 	u64 ino;				      /* s: for traces and messages */
 	u64 size; /* file size in bytes. a: written under i_rwsem (fs); read by anyone, untorn */
-	unsigned long flags;			      /* a: AS_* */
-	struct spinlock tree_lock;		      /* irqsave: completions clear tags */
-	struct radix_tree pages;		      /* t */
+	unsigned long flags;	   /* a: AS_* */
+	struct spinlock tree_lock; /* irqsave: completions clear tags */
+	struct radix_tree pages;   /* t */
 	struct rwsem i_mmap_rwsem;
 	struct i_mmap i_mmap; /* i: shared and private areas that map this file */
 	struct rwsem invalidate_lock;
-	const struct dirty_policy *policy; /* a: NULL: the global one */
-	struct writeback *wb;		   /* s: the device's; NULL with AS_NO_WRITEBACK */
-	bool on_dirty_list;		   /* w */
-	ktime_t dirtied_when;		   /* w: when it came on the list */
+	const struct dirty_policy *policy;     /* a: NULL: the global one */
+	struct writeback *wb;		       /* s: the device's; NULL with AS_NO_WRITEBACK */
+	bool on_dirty_list;		       /* w */
+	ktime_t dirtied_when;		       /* w: when it came on the list */
 	TAILQ_ENTRY(address_space) dirty_link; /* w */
 	TAILQ_ENTRY(address_space) all_link;   /* flusher.c's list of all, for audits */
-	u64 nr_writeback;		   /* t: pages with TAG_WRITEBACK; truncate and evict wait */
+	u64 nr_writeback; /* t: pages with TAG_WRITEBACK; truncate and evict wait */
 };
 
 /* @wb NULL: memory only. The host's lifetime covers every use. */

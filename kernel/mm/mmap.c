@@ -120,6 +120,7 @@ static void unmap_locked(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_ar
 		zap_range(vma, vma->start, vma->end);
 		area_free(vma);
 	}
+	pgtable_free_range(&mm->pgt, start, end);
 }
 
 static int get_spares(struct vm_area **spares)

@@ -18,23 +18,23 @@ struct vm_area;
 
 /* What a fault ended in; a bitmask. */
 typedef unsigned int vm_fault_t;
-#define VM_FAULT_NOPAGE 0x01 /* done, or changed meanwhile: let the CPU retry */
-#define VM_FAULT_LOCKED 0x02 /* vmf->page is locked and referenced */
-#define VM_FAULT_SIGBUS 0x04 /* beyond EOF, no space, I/O error: vmf->error says which */
-#define VM_FAULT_OOM	0x08
+#define VM_FAULT_NOPAGE	 0x01 /* done, or changed meanwhile: let the CPU retry */
+#define VM_FAULT_LOCKED	 0x02 /* vmf->page is locked and referenced */
+#define VM_FAULT_SIGBUS	 0x04 /* beyond EOF, no space, I/O error: vmf->error says which */
+#define VM_FAULT_OOM	 0x08
 #define VM_FAULT_SIGSEGV 0x10
 #define VM_FAULT_DIRTIED 0x20 /* a page was dirtied: the caller throttles with no lock held */
-#define VM_FAULT_ERROR	(VM_FAULT_SIGBUS | VM_FAULT_OOM | VM_FAULT_SIGSEGV)
+#define VM_FAULT_ERROR	 (VM_FAULT_SIGBUS | VM_FAULT_OOM | VM_FAULT_SIGSEGV)
 
 struct vm_fault {
 	struct vm_area *vma;
-	vaddr_t addr;	    /* page aligned */
-	pgoff_t pgoff;	    /* in the file */
+	vaddr_t addr;  /* page aligned */
+	pgoff_t pgoff; /* in the file */
 	bool write;
 	pte_t *ptep;
-	pte_t orig;	    /* the PTE when the fault began; differs later: retry (rule 7) */
-	struct page *page;  /* result of fault(); subject of page_mkwrite() */
-	int error;	    /* with VM_FAULT_SIGBUS: -ENOSPC, -EIO, -EFAULT (EOF) */
+	pte_t orig;	   /* the PTE when the fault began; differs later: retry (rule 7) */
+	struct page *page; /* result of fault(); subject of page_mkwrite() */
+	int error;	   /* with VM_FAULT_SIGBUS: -ENOSPC, -EIO, -EFAULT (EOF) */
 };
 
 /*
@@ -60,16 +60,17 @@ struct vm_operations {
 
 /* m: mm->mmap_lock (w to change, r to read)   s: at creation */
 struct vm_area {
-	vaddr_t start, end; /* m: page aligned, end exclusive; also under i_mmap_rwsem w when in i_mmap */
-	pgoff_t pgoff;	    /* m: of start */
-	u32 flags;	    /* m: VM_* */
-	struct mm *mm;	    /* s */
-	struct address_space *mapping; /* s: NULL: anonymous */
-	struct file *file;	       /* s: opaque; ops->open/close count it */
-	const struct vm_operations *ops; /* s: NULL: anonymous */
+	vaddr_t start,
+		end; /* m: page aligned, end exclusive; also under i_mmap_rwsem w when in i_mmap */
+	pgoff_t pgoff;			   /* m: of start */
+	u32 flags;			   /* m: VM_* */
+	struct mm *mm;			   /* s */
+	struct address_space *mapping;	   /* s: NULL: anonymous */
+	struct file *file;		   /* s: opaque; ops->open/close count it */
+	const struct vm_operations *ops;   /* s: NULL: anonymous */
 	const struct dirty_policy *policy; /* m: NULL: the mapping's */
-	RB_ENTRY(vm_area) link;	       /* m: mm->areas */
-	struct i_mmap_node i_node;     /* mapping->i_mmap_rwsem */
+	RB_ENTRY(vm_area) link;		   /* m: mm->areas */
+	struct i_mmap_node i_node;	   /* mapping->i_mmap_rwsem */
 };
 
 RB_HEAD(vm_area_tree, vm_area);

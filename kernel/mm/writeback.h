@@ -20,15 +20,15 @@ struct writeback_control {
 
 /* One device's dirty files and the thread that writes them. Embedded in struct blkdev. */
 struct writeback {
-	struct spinlock list_lock;			 /* RANK_WB_LIST */
-	TAILQ_HEAD(, address_space) dirty;		 /* list_lock: oldest first */
-	struct wait_queue wait;				 /* the flusher sleeps here */
-	struct wait_queue idle;				 /* who waits for the flusher to be parked */
+	struct spinlock list_lock;	   /* RANK_WB_LIST */
+	TAILQ_HEAD(, address_space) dirty; /* list_lock: oldest first */
+	struct wait_queue wait;		   /* the flusher sleeps here */
+	struct wait_queue idle;		   /* who waits for the flusher to be parked */
 	struct thread *flusher;
 	bool stop, kick;
-	int parked;					 /* >0: tests hold it still */
+	int parked; /* >0: tests hold it still */
 	bool busy;
-	struct address_space *current;			 /* list_lock: the file being written */
+	struct address_space *current; /* list_lock: the file being written */
 	char name[16];
 	/* Also written each pass: the file systems' metadata (buffers). May be NULL. */
 	int (*sync_metadata)(struct writeback *wb, enum sync_mode mode);

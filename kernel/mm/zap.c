@@ -65,8 +65,7 @@ static vaddr_t zap_some(struct vm_area *vma, vaddr_t va, vaddr_t end, struct zap
 		pte_t *ptep = pgtable_walk(&vma->mm->pgt, va);
 
 		if (ptep)
-			va = zap_table(vma, ptep, va,
-				       min(end, va + ptes_left(va) * PAGE_SIZE), z);
+			va = zap_table(vma, ptep, va, min(end, va + ptes_left(va) * PAGE_SIZE), z);
 		else
 			va = pgtable_next_table(&vma->mm->pgt, va, end);
 	}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtqueue.c - the split ring: descriptors, the ring of offers, the ring of results.
+ *
+ * Owns:  the three parts in memory, the free list, when to kick and when to be interrupted.
+ * Not:   what a request says (virtio_blk.c), where the doorbell is (virtio_pci.c).
+ * Locks: the caller's, see virtqueue.h.
+ * Key fact: the device is another processor. On x86-64 stores become visible in order and loads
+ *        are done in order, so publishing needs only that the compiler keeps the order; but a store
+ *        may pass a later load, and in two places each side stores and then looks at the other's
+ *        store. Those need a full fence on both sides, or both may look too early: see
+ *        virtqueue_needs_kick() and virtqueue_enable_interrupt().
+ */
+#include "drivers/virtio/virtqueue.h"
+
+#include <errno.h>
+
+#include "arch/x86_64/asm/arch.h"
+#include "arch/x86_64/asm/atomic.h"
+#include "arch/x86_64/asm/cpu.h"
+#include "kernel/core/printk.h"
+#include "kernel/core/stat.h"
+#include "kernel/lib/bug.h"
+#include "kernel/mm/kmalloc.h"
+
+int virtqueue_init(struct virtqueue *vq, const char *name, u16 index, u16 size, u64 features)
+{
+	u64 desc_bytes = sizeof(struct vring_desc) * size;
+	/* idx and flags before, an event word behind. */
+	u64 avail_bytes = sizeof(struct vring_avail) + sizeof(u16) * (size + 1);
+	u64 used_at = ALIGN_UP(desc_bytes + avail_bytes, 4UL);
+	u64 used_bytes = sizeof(struct vring_used) + sizeof(struct vring_used_elem) * size + 2;
+
+	BUG_ON(!size || size > VIRTQUEUE_MAX || (size & (size - 1)));
+	*vq = (struct virtqueue){ .name = name, .index = index, .size = size, .nr_free = size };
+	vq->memory = kzalloc(ALIGN_UP(used_at + used_bytes, PAGE_SIZE));
+	vq->slots = kzalloc(sizeof(struct vq_slot) * size);
+	if (!vq->memory || !vq->slots) {
+		virtqueue_destroy(vq);
+		return -ENOMEM;
+	}
+	vq->desc = vq->memory;
+	vq->avail = (void *)((u8 *)vq->memory + desc_bytes);
+	vq->used = (void *)((u8 *)vq->memory + used_at);
+	vq->used_event = &vq->avail->ring[size];
+	vq->avail_event = (const u16 *)&vq->used->ring[size];
+	vq->indirect = features & VIRTIO_F_INDIRECT_DESC;
+	vq->event_idx = features & VIRTIO_F_EVENT_IDX;
+	for (u16 i = 0; i < size; i++)
+		vq->slots[i].next = (u16)(i + 1);
+	return 0;
+}
+
+void virtqueue_destroy(struct virtqueue *vq)
+{
+	kfree(vq->memory);
+	kfree(vq->slots);
+	vq->memory = NULL;
+	vq->slots = NULL;
+}
+
+/* ---- offering ------------------------------------------------------------------------------ */
+
+/* Copy a table into free descriptors of the ring. Returns the first. */
+static u16 copy_chain(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr)
+{
+	u16 head = vq->free_head, i = head;
+
+	for (unsigned int n = 0; n < nr; n++) {
+		vq->desc[i] = *table;
+		table += 1;
+		vq->free_head = vq->slots[i].next;
+		/* The free list's order becomes the chain's. */
+		vq->desc[i].next = vq->free_head;
+		i = vq->free_head;
+	}
+	return head;
+}
+
+bool virtqueue_add(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
+		   void *cookie)
+{
+	u16 count = vq->indirect ? 1 : (u16)nr;
+	u16 head = vq->free_head;
+
+	if (unlikely(vq->nr_free < count))
+		return false;
+	if (likely(vq->indirect)) {
+		struct vring_desc *d = &vq->desc[head];
+
+		d->addr = virt_to_phys(table);
+		d->len = nr * (u32)sizeof(*table);
+		d->flags = VRING_DESC_INDIRECT;
+		vq->free_head = vq->slots[head].next;
+	} else {
+		copy_chain(vq, table, nr);
+	}
+	vq->nr_free = (u16)(vq->nr_free - count);
+	vq->slots[head].cookie = cookie;
+	vq->slots[head].count = count;
+	vq->avail->ring[vq->avail_idx & (vq->size - 1)] = head;
+	vq->avail_idx++;
+	/* Release: the device reads avail.idx first and the request after; it must find all above. */
+	atomic_store(&vq->avail->idx, vq->avail_idx);
+	return true;
+}
+
+bool virtqueue_needs_kick(struct virtqueue *vq)
+{
+	u16 new = vq->avail_idx, old = vq->kicked;
+
+	vq->kicked = new;
+	/*
+	 * We: store avail.idx, load avail_event. Device, before it goes to sleep: store avail_event,
+	 * load avail.idx. If our load could pass our store, we would find the avail_event of before
+	 * (no kick wanted) while the device finds the avail.idx of before (nothing to do), and the
+	 * request would lie there for ever. Pairs with the device's fence between its two.
+	 */
+	full_fence();
+	if (likely(vq->event_idx))
+		return (u16)(new - READ_ONCE(*vq->avail_event) - 1) < (u16)(new - old);
+	return !(READ_ONCE(vq->used->flags) & VRING_USED_NO_NOTIFY);
+}
+
+void virtqueue_kick(struct virtqueue *vq)
+{
+	stat_inc(STAT_VIRTIO_KICKS);
+	*vq->doorbell = vq->index;
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+/* The device named a request that it does not have, or more than there are. */
+static void complain(struct virtqueue *vq, const char *what, u32 value)
+{
+	if (!vq->complained)
+		printk("%s: queue %u: the device's answer is wrong: %s %u of %u; ignored.\n",
+		       vq->name, vq->index, what, value, vq->size);
+	vq->complained = true;
+}
+
+static void free_chain(struct virtqueue *vq, u16 head)
+{
+	u16 last = head, count = vq->slots[head].count;
+
+	for (u16 n = 1; n < count; n++)
+		last = vq->slots[last].next;
+	vq->slots[last].next = vq->free_head;
+	vq->free_head = head;
+	vq->nr_free = (u16)(vq->nr_free + count);
+}
+
+void *virtqueue_get(struct virtqueue *vq)
+{
+	/* Acquire: pairs with the device's release of used.idx, after the result and the data. */
+	u16 used = atomic_load(&vq->used->idx);
+
+	while (vq->last_used != used) {
+		u32 id = READ_ONCE(vq->used->ring[vq->last_used & (vq->size - 1)].id);
+		void *cookie;
+
+		if (unlikely((u16)(used - vq->last_used) > vq->size)) {
+			complain(vq, "results ahead", (u16)(used - vq->last_used));
+			vq->last_used = used;
+			return NULL;
+		}
+		vq->last_used++;
+		if (unlikely(id >= vq->size || !vq->slots[id].cookie)) {
+			complain(vq, "request", id);
+			continue;
+		}
+		cookie = vq->slots[id].cookie;
+		vq->slots[id].cookie = NULL;
+		free_chain(vq, (u16)id);
+		return cookie;
+	}
+	return NULL;
+}
+
+bool virtqueue_enable_interrupt(struct virtqueue *vq)
+{
+	/* Without EVENT_IDX interrupts are never switched off. */
+	if (!vq->event_idx)
+		return vq->last_used == READ_ONCE(vq->used->idx);
+	WRITE_ONCE(*vq->used_event, vq->last_used);
+	/*
+	 * We: store used_event, load used.idx. Device: store used.idx, load used_event. Without the
+	 * fence we could find the used.idx of before (nothing finished) while the device finds the
+	 * used_event of before (no interrupt wanted): a finished request that nobody hears of. Pairs
+	 * with the device's fence between its two.
+	 */
+	full_fence();
+	return vq->last_used == READ_ONCE(vq->used->idx);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtqueue.h - a split virtqueue: requests to a device, and which of them it has finished.
+ *
+ * A request is a table of descriptors in DMA memory that belongs to the caller until the request is
+ * finished. With INDIRECT_DESC the device reads the table where it is, and the ring holds one
+ * descriptor for it; without, the table is copied into the ring.
+ * The caller's lock guards every call but virtqueue_kick().
+ */
+#ifndef DRIVERS_VIRTIO_VIRTQUEUE_H
+#define DRIVERS_VIRTIO_VIRTQUEUE_H
+
+#include "drivers/virtio/virtio_regs.h"
+#include "kernel/lib/types.h"
+
+#define VIRTQUEUE_MAX 256 /* more is not asked for */
+
+/* What the driver remembers of a descriptor, out of the device's reach. */
+struct vq_slot {
+	void *cookie; /* of the request whose first descriptor it is, else NULL */
+	u16 next;     /* in the free list, or in the chain */
+	u16 count;    /* descriptors of the request */
+};
+
+/* s: at creation; the others by the caller's lock */
+struct virtqueue {
+	struct vring_desc *desc;   /* s */
+	struct vring_avail *avail; /* s */
+	struct vring_used *used;   /* s */
+	u16 *used_event;	   /* s: D: interrupt when used.idx passes it */
+	const u16 *avail_event;	   /* s: d: kick when avail.idx passes it */
+	struct vq_slot *slots;	   /* s */
+	volatile u16 *doorbell;	   /* s */
+	const char *name;	   /* s: the device's, for messages */
+	u16 index, size;	   /* s; size is a power of two */
+	bool indirect, event_idx;  /* s */
+	bool complained;
+	u16 free_head, nr_free;
+	u16 avail_idx; /* what avail.idx is */
+	u16 kicked;    /* avail_idx at the last look at avail_event */
+	u16 last_used; /* used.idx up to which was read */
+	void *memory;  /* s: all three parts, physically contiguous */
+};
+
+/* @size: a power of two up to VIRTQUEUE_MAX. @features as negotiated. 0 or -ENOMEM. */
+int virtqueue_init(struct virtqueue *vq, const char *name, u16 index, u16 size, u64 features);
+/* The device is reset or does not know the queue. */
+void virtqueue_destroy(struct virtqueue *vq);
+
+/* Publish a request: @nr <= size descriptors, each but the last with VRING_DESC_NEXT and the index of
+ * its follower in @table. False if the ring has no room. */
+bool virtqueue_add(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
+		   void *cookie);
+/* After one or more virtqueue_add(): does the device want to be told? */
+bool virtqueue_needs_kick(struct virtqueue *vq);
+/* Tell it. Without the lock: the register may be slow, and a kick too many does no harm. */
+void virtqueue_kick(struct virtqueue *vq);
+
+/* The cookie of the next finished request, or NULL. What the device wrote into the request's memory
+ * can be read. */
+void *virtqueue_get(struct virtqueue *vq);
+/* Ask for an interrupt when the next request is finished. False: one is already; get it. */
+bool virtqueue_enable_interrupt(struct virtqueue *vq);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * filemap_fault.c - which page of the file does a fault get, and may it be stored to?
+ *
+ * Owns:  the checks between a page lock and a PTE: still in the file, inside EOF.
+ * Not:   PTEs (memory.c), reading (filemap.c), blocks (a_ops->prepare_write).
+ * Locks: invalidate_lock (read) while a page is brought in; returns with the page locked.
+ * Key fact: truncation publishes the size before it drops pages, each under its lock. So who holds
+ *        the page lock and has seen mapping and size agree may install a PTE (rules 6, 98; B15).
+ */
+#include <sys/errno.h>
+
+#include "kernel/core/delay.h"
+#include "kernel/mm/filemap.h"
+
+static bool inside_eof(const struct address_space *mapping, pgoff_t index)
+{
+	return index < DIV_ROUND_UP(READ_ONCE(mapping->size), PAGE_SIZE);
+}
+
+/* Lock @page and look again. VM_FAULT_LOCKED, SIGBUS, or NOPAGE: it left the file meanwhile. */
+static vm_fault_t lock_in_file(struct vm_fault *vmf, struct page *page)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+
+	lock_page(page);
+	if (likely(page->mapping == mapping && inside_eof(mapping, vmf->pgoff)))
+		return VM_FAULT_LOCKED;
+	unlock_page(page);
+	if (inside_eof(mapping, vmf->pgoff))
+		return VM_FAULT_NOPAGE;
+	vmf->error = -EFAULT;
+	return VM_FAULT_SIGBUS;
+}
+
+vm_fault_t filemap_fault(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+	struct page *page;
+	vm_fault_t ret;
+	int err;
+
+	if (!inside_eof(mapping, vmf->pgoff)) {
+		vmf->error = -EFAULT;
+		return VM_FAULT_SIGBUS;
+	}
+	down_read(&mapping->invalidate_lock);
+	err = read_mapping_page(mapping, vmf->pgoff, NULL, &page);
+	up_read(&mapping->invalidate_lock);
+	if (err) {
+		vmf->error = err;
+		return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	}
+	delay_point("fault_page_found", page);
+	ret = lock_in_file(vmf, page);
+	if (ret & VM_FAULT_LOCKED)
+		vmf->page = page;
+	else
+		page_put(page);
+	return ret;
+}
+
+vm_fault_t filemap_page_mkwrite(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+	vm_fault_t ret = lock_in_file(vmf, vmf->page);
+	u64 start = vmf->pgoff << PAGE_SHIFT;
+	unsigned int to;
+
+	if (!(ret & VM_FAULT_LOCKED) || !mapping->a_ops->prepare_write)
+		return ret;
+	to = (unsigned int)min(READ_ONCE(mapping->size) - start, PAGE_SIZE);
+	vmf->error = mapping->a_ops->prepare_write(mapping, vmf->page, 0, to);
+	if (likely(!vmf->error))
+		return VM_FAULT_LOCKED;
+	unlock_page(vmf->page);
+	return VM_FAULT_SIGBUS;
+}
