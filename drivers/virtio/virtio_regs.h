@@ -132,7 +132,7 @@ struct virtio_blk_config {
 	u32 max_write_zeroes_seg;
 	u8 write_zeroes_may_unmap, unused1[3];
 };
-_Static_assert(sizeof(struct virtio_blk_config) == 60, "virtio 5.2.4");
+_Static_assert(offsetof(struct virtio_blk_config, write_zeroes_may_unmap) == 56, "virtio 5.2.4");
 
 #define VIRTIO_BLK_T_IN		  0
 #define VIRTIO_BLK_T_OUT	  1

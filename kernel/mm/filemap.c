@@ -31,30 +31,42 @@ struct page *find_get_page(struct address_space *mapping, pgoff_t index)
 	return page;
 }
 
+/* Put the locked @page into the tree. Almost always its leaf is there and no memory is needed; if
+ * not, nodes are had without the lock and it is tried again. -EEXIST, -ENOMEM. */
+static int insert_page(struct address_space *mapping, struct page *page)
+{
+	struct radix_preload pre = { .nr = 0 };
+	u64 flags;
+	int err;
+
+	for (;;) {
+		flags = spin_lock_irqsave(&mapping->tree_lock);
+		err = radix_insert(&mapping->pages, page->index, page, &pre);
+		if (!err)
+			page->mapping = mapping;
+		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+		radix_preload_end(&pre);
+		if (err != -ENOMEM)
+			return err;
+		err = radix_preload(&pre, &mapping->pages, page->index);
+		if (err)
+			return err;
+	}
+}
+
 /* A new page, locked, one reference for the tree and one for the caller. -EEXIST, -ENOMEM. */
 static int add_new_page(struct address_space *mapping, pgoff_t index, struct page **out)
 {
 	struct page *page = alloc_page(ALLOC_NORMAL);
-	struct radix_preload pre;
-	u64 flags;
 	int err;
 
 	if (!page)
 		return -ENOMEM;
-	if (radix_preload(&pre, &mapping->pages, index)) {
-		page_put(page);
-		return -ENOMEM;
-	}
 	page->index = index;
 	page->dirty = PAGE_CLEAN;
 	BUG_ON(!trylock_page(page));
 	page_get(page);
-	flags = spin_lock_irqsave(&mapping->tree_lock);
-	err = radix_insert(&mapping->pages, index, page, &pre);
-	if (!err)
-		page->mapping = mapping;
-	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	radix_preload_end(&pre);
+	err = insert_page(mapping, page);
 	if (err) {
 		unlock_page(page);
 		page_put(page);

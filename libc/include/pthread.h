@@ -65,6 +65,4 @@ int pthread_barrier_wait(pthread_barrier_t *b);
 
 int pthread_once(pthread_once_t *once, void (*fn)(void));
 
-int sched_yield(void);
-
 #endif
