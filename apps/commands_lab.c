@@ -21,7 +21,7 @@ static int run(int argc, char **argv)
 		return 0;
 	}
 	status = program_run_argv(argc - 1, argv + 1);
-	if (status > 0)
+	if (status && status != PROGRAM_NO_START)
 		printf("run: %s ended with status %d\n", argv[1], status);
 	return status;
 }

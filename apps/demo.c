@@ -5,7 +5,7 @@
  *
  * The disk column is read from the device, outside the cache. Threads on all other CPUs stay in
  * the address space while the pages are cleaned, so that the shootdown has somebody to reach. What
- * the counters must be is known for the policy write_notify; under others only the bytes are checked.
+ * the counters must say is known for write_notify; under other policies only the bytes are checked.
  */
 #include <dirtybit.h>
 #include <errno.h>
@@ -370,7 +370,8 @@ static int demo(int argc, char **argv)
 
 	memset(&d, 0, sizeof(d));
 	if (!device) {
-		printf("demo: needs a disk to show anything; / is %s\n", type ? type : "not mounted");
+		printf("demo: needs a disk to show anything; / is %s\n",
+		       type ? type : "not mounted");
 		return 1;
 	}
 	d.cpus = db_nr_cpus();

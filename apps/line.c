@@ -2,7 +2,7 @@
 /*
  * line.c - editing one line on a plain serial terminal, with history.
  *
- * Owns:  the echo; the console is raw. Needs of the terminal: carriage return, ESC [ K and ESC [ n C.
+ * Owns:  the echo; the console is raw. The terminal must know carriage return, ESC [ K, ESC [ n C.
  * Keys:  arrows, Home, End, Backspace, Delete; Ctrl-A E B F start, end, left, right; Ctrl-D delete
  *	  (or end of input), Ctrl-K U W kill to the end, the line, a word; Ctrl-P N history; Ctrl-L
  *	  redraw; Ctrl-C give up the line.
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CTRL(c)	     ((c) & 0x1f)
+#define CTRL(c)	     ((c)&0x1f)
 #define LINE_SIZE    256
 #define HISTORY_SIZE 32
 #define COLUMNS	     80

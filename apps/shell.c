@@ -134,7 +134,8 @@ static int help(int argc, char **argv)
 		printf("  %-26s %s\n", usage, sorted[i]->help);
 	}
 	if (argc < 2)
-		printf("  %-26s %s\n", "COMMAND > FILE", "put what it says into a file (>> appends)");
+		printf("  %-26s %s\n", "COMMAND > FILE",
+		       "put what it says into a file (>> appends)");
 	return 0;
 }
 COMMAND(help, help, "[COMMAND]", "this list");

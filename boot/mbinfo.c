@@ -15,9 +15,9 @@
 #include "kernel/lib/fmt.h"
 
 #define GIB		(1ULL << 30)
-#define MAPPED_END	(4 * GIB)	/* the boot tables map this much */
-#define MEMORY_END	(1024 * GIB)	/* the final ones have room for this much */
-#define MAX_INFO	(1U << 20)	/* larger loader data is not believed */
+#define MAPPED_END	(4 * GIB)    /* the boot tables map this much */
+#define MEMORY_END	(1024 * GIB) /* the final ones have room for this much */
+#define MAX_INFO	(1U << 20)   /* larger loader data is not believed */
 #define MAX_MEM_ENTRIES 4096
 #define RSDP_SIZE	36
 #define KERNEL_BASE	0xffffffff80000000ULL
@@ -253,19 +253,13 @@ static void mb2_tag(const struct mb2_tag *tag)
 			complain("the command line is longer than %d characters and was cut",
 				 BOOT_CMDLINE - 1);
 		break;
-	case MB2_MODULE:
-		mb2_module(tag);
-		break;
-	case MB2_MMAP:
-		mb2_mmap(tag);
-		break;
+	case MB2_MODULE: mb2_module(tag); break;
+	case MB2_MMAP: mb2_mmap(tag); break;
 	case MB2_RSDP_V1:
 		if (boot.rsdp)
 			break; /* the newer one knows more */
-		/* fall through */
-	case MB2_RSDP_V2:
-		mb2_rsdp(tag);
-		break;
+			       /* fall through */
+	case MB2_RSDP_V2: mb2_rsdp(tag); break;
 	}
 }
 

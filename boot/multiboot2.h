@@ -24,9 +24,9 @@ struct mb2_tag {
 
 enum mb2_type {
 	MB2_END = 0,
-	MB2_CMDLINE = 1, /* a string */
-	MB2_MODULE = 3,	 /* struct mb2_module */
-	MB2_MMAP = 6,	 /* struct mb2_mmap */
+	MB2_CMDLINE = 1,  /* a string */
+	MB2_MODULE = 3,	  /* struct mb2_module */
+	MB2_MMAP = 6,	  /* struct mb2_mmap */
 	MB2_RSDP_V1 = 14, /* a copy of the RSDP */
 	MB2_RSDP_V2 = 15,
 };

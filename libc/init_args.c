@@ -26,8 +26,6 @@ ARG_STRING(test, arg_value_test, "run the tests that match (suite.name, * ? +; a
 ARG_STRING(bench, arg_value_bench, "run the benches that match (name, * ? +; all), then end");
 ARG_STRING(run, arg_value_run, "run a program with its arguments, then end");
 
-int (*db_test_runner)(const char *pattern);
-
 const struct db_init_args *db_init_args(void)
 {
 	static struct db_init_args args;

@@ -8,7 +8,7 @@
 #include "kernel/lib/types.h"
 #include "libc/include/dirtybit.h"
 
-/* Set by kernel/main.c to ktest_run: tests lie above the C library. */
+/* Defined by tests/ktest.c: tests lie above the C library, which must not name them. */
 extern int (*db_test_runner)(const char *pattern);
 
 /* Frames that malloc's arena holds; it never gives any back, so leak checks subtract them. */

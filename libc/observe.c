@@ -21,9 +21,6 @@
 
 _Static_assert(NR_STATS <= DB_MAX_STATS, "raise DB_MAX_STATS");
 
-/* Of kernel/main.c: rdtsc at the first instruction in C or before. */
-extern u64 boot_tsc;
-
 static u64 boot_cycles;
 
 /* --- counters --- */

@@ -313,7 +313,8 @@ int fcntl(int fd, int cmd, ...)
 		return result;
 	}
 	if (cmd == F_GETFL)
-		result = file == FD_CONSOLE ? O_RDWR : (int)file->flags & ~(O_CREAT | O_EXCL | O_TRUNC);
+		result = file == FD_CONSOLE ? O_RDWR :
+					      (int)file->flags & ~(O_CREAT | O_EXCL | O_TRUNC);
 	else if (cmd == F_GETFD || cmd == F_SETFD)
 		result = 0;
 	fd_put(file);

@@ -29,26 +29,26 @@ struct mm;
 
 /* p: process->lock   s: at creation   o: the thread itself */
 struct pthread {
-	struct thread *thread; /* s */
-	void *(*fn)(void *);   /* s */
-	void *arg;	       /* s */
-	void *result;	       /* o; read after its end */
-	bool detached;	       /* p: nobody will join; swept by the next creation */
+	struct thread *thread;	   /* s */
+	void *(*fn)(void *);	   /* s */
+	void *arg;		   /* s */
+	void *result;		   /* o; read after its end */
+	bool detached;		   /* p: nobody will join; swept by the next creation */
 	TAILQ_ENTRY(pthread) link; /* p */
 };
 
 /* p: lock   s: at creation   m: main thread only   l: process_list_lock */
 struct process {
-	char name[THREAD_NAME]; /* s */
-	int pid;		/* s */
-	struct mm *mm;		/* s: NULL for the first process */
-	struct mutex lock;	/* RANK_LIBC */
-	struct file *fds[FD_MAX]; /* p: NULL: free */
-	TAILQ_HEAD(, pthread) threads; /* p: all that were created and not yet joined */
-	struct thread *main_thread;    /* m */
-	unsigned int nr_atexit;	       /* p */
+	char name[THREAD_NAME];		  /* s */
+	int pid;			  /* s */
+	struct mm *mm;			  /* s: NULL for the first process */
+	struct mutex lock;		  /* RANK_LIBC */
+	struct file *fds[FD_MAX];	  /* p: NULL: free */
+	TAILQ_HEAD(, pthread) threads;	  /* p: all that were created and not yet joined */
+	struct thread *main_thread;	  /* m */
+	unsigned int nr_atexit;		  /* p */
 	void (*atexit[ATEXIT_MAX])(void); /* p */
-	TAILQ_ENTRY(process) link;     /* l */
+	TAILQ_ENTRY(process) link;	  /* l */
 };
 
 /* Hangs on thread->libc; made when the thread first needs it. o: the thread itself */

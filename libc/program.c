@@ -57,15 +57,15 @@ int program_run_argv(int argc, char **argv)
 {
 	struct run run = { .argc = argc, .argv = argv };
 	struct thread *t = NULL;
-	int status = -1;
+	int status = PROGRAM_NO_START;
 	struct mm *mm;
 
 	if (argc < 1)
-		return -1;
+		return status;
 	run.program = program_find(argv[0]);
 	if (!run.program) {
 		printf("run: there is no program %s; `run` alone lists them\n", argv[0]);
-		return -1;
+		return status;
 	}
 	/* What the caller printed comes first. */
 	fflush(stdout);
@@ -89,11 +89,11 @@ int program_run(const char *line)
 {
 	char *copy = strdup(line);
 	char *argv[ARGC_MAX];
-	int status = -1;
+	int status = PROGRAM_NO_START;
 	int argc;
 
 	if (!copy)
-		return -1;
+		return status;
 	argc = db_split(copy, argv, ARGC_MAX);
 	if (argc > 0)
 		status = program_run_argv(argc, argv);

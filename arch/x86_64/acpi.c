@@ -16,14 +16,14 @@
 #include "boot/boot.h"
 #include "kernel/core/printk.h"
 
-#define MAX_TABLE	  (1U << 20)
-#define BIOS_START	  0xe0000
-#define BIOS_END	  0x100000
-#define EBDA_POINTER	  0x40e
-#define DEFAULT_IOAPIC	  0xfec00000
-#define NR_ISA_IRQS	  16
-#define CPUID_X2APIC	  (1U << 21)
-#define MAX_XAPIC_ID	  254
+#define MAX_TABLE      (1U << 20)
+#define BIOS_START     0xe0000
+#define BIOS_END       0x100000
+#define EBDA_POINTER   0x40e
+#define DEFAULT_IOAPIC 0xfec00000
+#define NR_ISA_IRQS    16
+#define CPUID_X2APIC   (1U << 21)
+#define MAX_XAPIC_ID   254
 
 struct rsdp {
 	char signature[8];

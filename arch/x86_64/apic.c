@@ -51,7 +51,6 @@
 
 #define MSI_ADDRESS 0xfee00000
 
-
 static volatile u32 *lapic; /* NULL with x2APIC */
 static bool x2apic;
 static cpumask_t ready; /* a */
@@ -92,9 +91,10 @@ static void pic_disable(void)
 	static const struct {
 		u16 port;
 		u8 value;
-	} words[] = { { 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 },
-		      { 0x21, 4 },    { 0xa1, 2 },    { 0x21, 1 },    { 0xa1, 1 },
-		      { 0x21, 0xff }, { 0xa1, 0xff } };
+	} words[] = {
+		{ 0x20, 0x11 }, { 0xa0, 0x11 }, { 0x21, 0x20 }, { 0xa1, 0x28 }, { 0x21, 4 },
+		{ 0xa1, 2 },	{ 0x21, 1 },	{ 0xa1, 1 },	{ 0x21, 0xff }, { 0xa1, 0xff }
+	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(words); i++)
 		outb(words[i].port, words[i].value);

@@ -13,19 +13,19 @@ struct boot_info;
 /* Find CPUs and APICs: ACPI MADT, or fw_cfg's CPU count with APIC ids 0..n-1. Boot CPU, once.
  * A missing table is a printed sentence and one CPU. */
 void acpi_init(const struct boot_info *info);
-unsigned int acpi_nr_cpus(void);	/* usable ones, at most MAX_CPUS; more are named and left */
-u32 acpi_apic_id(unsigned int n);	/* of the n-th; the boot CPU is the 0-th */
-u16 acpi_pm_timer_port(void);		/* 0: none */
-paddr_t acpi_hpet(void);		/* registers; 0: no HPET table */
-paddr_t acpi_ioapic(u32 *gsi_base);	/* the one that serves ISA interrupts; 0: none */
+unsigned int acpi_nr_cpus(void);    /* usable ones, at most MAX_CPUS; more are named and left */
+u32 acpi_apic_id(unsigned int n);   /* of the n-th; the boot CPU is the 0-th */
+u16 acpi_pm_timer_port(void);	    /* 0: none */
+paddr_t acpi_hpet(void);	    /* registers; 0: no HPET table */
+paddr_t acpi_ioapic(u32 *gsi_base); /* the one that serves ISA interrupts; 0: none */
 /* The global interrupt of ISA @irq; @flags: MPS INTI flags of an override, or 0. */
 u32 acpi_isa_gsi(unsigned int irq, u16 *flags);
 
 void apic_init_cpu(void); /* enable this CPU's local APIC */
 u32 apic_id(void);	  /* of this CPU, by CPUID: works before apic_init_cpu() */
 void apic_eoi(void);
-/* One ICR write each. @mask: CPUs by number, never empty; a shorthand is used when it is exactly all
- * others, else one write per CPU. Returns the number of ICR writes. Any context. */
+/* One ICR write each. @mask: CPUs by number, never empty; a shorthand is used when it is exactly
+ * all others, else one write per CPU. Returns the number of ICR writes. Any context. */
 unsigned int apic_send_ipi_mask(cpumask_t mask, u8 vector);
 void apic_send_ipi(unsigned int cpu, u8 vector);
 cpumask_t apic_ready_cpus(void); /* have called apic_init_cpu() */

@@ -7,8 +7,8 @@
 
 #include "kernel/lib/types.h"
 
-/* Copy file @name (at most @size - 1 bytes, then a NUL) into @buf. Its length, or -ENOENT when there is no
- * such file or no fw_cfg. */
+/* Copy file @name (at most @size - 1 bytes, then a NUL) into @buf. Its length, or -ENOENT when
+ * there is no such file or no fw_cfg. */
 int fwcfg_read(const char *name, char *buf, size_t size);
 /* QEMU's -smp count (FW_CFG_NB_CPUS), 0 if unknown. */
 unsigned int fwcfg_nr_cpus(void);

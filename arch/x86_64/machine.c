@@ -42,7 +42,7 @@ unsigned int arch_backtrace(u64 rbp, u64 *pcs, unsigned int max)
 		if (!pc)
 			break;
 		pcs[n++] = pc;
-		/* trap()'s frame lies right below the interrupted registers: tell that place too. */
+		/* The interrupted registers lie right above trap()'s frame: tell that place too. */
 		if (pc == (u64)isr_return && n < max &&
 		    pgtable_kernel_mapped(rbp + 16 + sizeof(struct trap_frame)))
 			pcs[n++] = ((const struct trap_frame *)(rbp + 16))->rip;

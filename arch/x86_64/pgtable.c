@@ -58,8 +58,8 @@ pte_t *pgtable_alloc_table(void)
 /* ---- finding -------------------------------------------------------------------------------- */
 
 /*
- * An entry's table, if it has one: low bits other than PGTABLE_TABLE_BITS (nothing there, or a large
- * page of the direct map) leave low bits in the difference.
+ * An entry's table, if it has one: low bits other than PGTABLE_TABLE_BITS (nothing there, or a
+ * large page of the direct map) leave low bits in the difference.
  */
 static inline u64 table_address(const pte_t *table, u64 offset)
 {
@@ -125,8 +125,8 @@ static pte_t *walk_make(struct pgtable *pgt, vaddr_t va)
 {
 	pte_t *table = pgt->root;
 
-	/* Top-level entries of the kernel's half are copied into every root, so none may come later;
-	 * and kernel_pgtable has no lower half. */
+	/* Top-level entries of the kernel's half are copied into every root, so none may come
+	 * later; and kernel_pgtable has no lower half. */
 	BUG_ON(va >= DIRECT_MAP_BASE && !pte_present(table[slot(va, TOP_LEVEL)]));
 	BUG_ON(va < USER_END && pgt == &kernel_pgtable);
 

@@ -14,14 +14,14 @@
 #include "arch/x86_64/asm/pte.h"
 #include "kernel/core/spinlock.h"
 
-/* What an entry that points to a table holds beside the address, exactly. A is set from the start, so
- * that no CPU ever writes to it. */
+/* What an entry that points to a table holds beside the address, exactly. A is set from the start,
+ * so that no CPU ever writes to it. */
 #define PGTABLE_TABLE_BITS (PTE_P | PTE_W | PTE_A)
 
 /* p: pgtable.lock   a: atomic   s: at creation */
 struct pgtable {
 	pte_t *root;	      /* s: PML4, by direct map */
-	struct spinlock lock; /* RANK_PGTABLE: tables, and PTE changes that must agree with other state */
+	struct spinlock lock; /* RANK_PGTABLE: tables, and PTEs that must agree with other state */
 	u64 tlb_gen;	      /* a: raised before each flush request; tlb.c */
 	cpumask_t cpus;	      /* a: CPUs that have it loaded, lazy ones included; tlb.c */
 	u64 nr_tables;	      /* p: table pages below the root */
@@ -61,7 +61,7 @@ pte_t *pgtable_walk_alloc(struct pgtable *pgt, vaddr_t va);
  * time. */
 vaddr_t pgtable_next_table(struct pgtable *pgt, vaddr_t va, vaddr_t end);
 
-/* How many PTEs from @va to the end of its leaf table: a pointer from walk may be advanced so far. */
+/* How many PTEs from @va to the end of its leaf table: so far a pointer from walk may advance. */
 static inline unsigned int ptes_left(vaddr_t va)
 {
 	return PTES_PER_TABLE - ((va >> PAGE_SHIFT) & (PTES_PER_TABLE - 1));

@@ -14,10 +14,10 @@
 #include "kernel/core/args.h"
 #include "kernel/lib/bug.h"
 
-#define LOW_MEMORY_END	0x100000UL /* BIOS data, the AP trampoline; never given out as frames */
-#define GIB		(1UL << 30)
-#define SLOT_SPAN	(1UL << 39) /* of a top-level entry */
-#define LARGE_SIZE	(1UL << 21)
+#define LOW_MEMORY_END 0x100000UL /* BIOS data, the AP trampoline; never given out as frames */
+#define GIB	       (1UL << 30)
+#define SLOT_SPAN      (1UL << 39) /* of a top-level entry */
+#define LARGE_SIZE     (1UL << 21)
 
 #define BITS_TEXT   (PTE_P | PTE_A)
 #define BITS_RODATA (PTE_P | PTE_A | PTE_NX)
@@ -96,7 +96,8 @@ static void map_memory(paddr_t start, paddr_t end, u64 bits)
 {
 	while (start < end) {
 		vaddr_t va = (vaddr_t)phys_to_virt(start);
-		pte_t *ptep;
+		u64 n = min((u64)ptes_left(va), (end - start) >> PAGE_SHIFT);
+		pte_t *ptep, pte;
 
 		if (largepages && !(start & (LARGE_SIZE - 1)) && end - start >= LARGE_SIZE) {
 			map_large(start, bits);
@@ -104,14 +105,14 @@ static void map_memory(paddr_t start, paddr_t end, u64 bits)
 			continue;
 		}
 		ptep = pgtable_walk_alloc(&kernel_pgtable, va);
-		for (unsigned int n = ptes_left(va); n && start < end; n--) {
-			*ptep++ = pte_make(start, bits);
-			start += PAGE_SIZE;
-		}
+		pte = pte_make(start, bits);
+		start += n << PAGE_SHIFT;
+		for (; n; n--, pte.v += PAGE_SIZE)
+			*ptep++ = pte;
 	}
 }
 
-/* Code and constants are read-only here too, lest the second address undo what the first forbids. */
+/* Code and constants are read-only here too, or the second address would undo the first. */
 static void map_range(paddr_t start, paddr_t end)
 {
 	paddr_t ro = virt_to_phys(__text_start), ro_end = virt_to_phys(__rodata_end);
@@ -143,26 +144,48 @@ void pgtable_boot(const struct boot_info *info, paddr_t (*alloc_early)(void))
 
 /* ---- the check ------------------------------------------------------------------------------ */
 
+static void check_leaf(vaddr_t va, u64 e)
+{
+	if ((e & (PTE_W | PTE_NX)) == PTE_W)
+		panic("the page at %#lx is both writable and executable (PTE %#lx)",
+		      (unsigned long)va, (unsigned long)e);
+	if ((e & PTE_PS) && !largepages)
+		panic("a large page at %#lx, without largepages=1", (unsigned long)va);
+}
+
+/* The many: one look at each in the boot of every machine. */
+static u64 check_leaf_table(const pte_t *table, vaddr_t base)
+{
+	u64 leaves = 0;
+
+	for (unsigned int i = 0; i < PTES_PER_TABLE; i++) {
+		u64 e = table[i].v;
+
+		leaves += e & PTE_P;
+		if (unlikely((e & (PTE_P | PTE_W | PTE_NX)) == (PTE_P | PTE_W)))
+			check_leaf(base + i * PAGE_SIZE, e);
+	}
+	return leaves;
+}
+
 static u64 check_table(const pte_t *table, unsigned int level, vaddr_t base)
 {
 	u64 leaves = 0;
 
+	if (!level)
+		return check_leaf_table(table, base);
 	for (unsigned int i = 0; i < PTES_PER_TABLE; i++) {
 		vaddr_t va = base + ((u64)i << (PAGE_SHIFT + 9 * level));
 		u64 e = table[i].v;
 
 		if (!(e & PTE_P))
 			continue;
-		if (level && !(e & PTE_PS)) {
-			leaves += check_table(phys_to_virt(e & PTE_ADDR), level - 1, va);
+		if (e & PTE_PS) {
+			check_leaf(va, e);
+			leaves++;
 			continue;
 		}
-		if ((e & (PTE_W | PTE_NX)) == PTE_W)
-			panic("the page at 0x%lx is both writable and executable (PTE 0x%lx)",
-			      (unsigned long)va, (unsigned long)e);
-		if (level && !largepages)
-			panic("a large page at 0x%lx, without largepages=1", (unsigned long)va);
-		leaves++;
+		leaves += check_table(phys_to_virt(e & PTE_ADDR), level - 1, va);
 	}
 	return leaves;
 }

@@ -27,12 +27,12 @@
 #include "kernel/core/sched.h"
 #include "kernel/lib/bug.h"
 
-#define AP_BASE	   0x8000UL /* as ap.asm */
-#define INIT_WAIT  (100 * NSEC_PER_USEC)
-#define SIPI_AGAIN (20 * NSEC_PER_MSEC)
-#define INIT_AGAIN (1 * NSEC_PER_SEC)
+#define AP_BASE	    0x8000UL /* as ap.asm */
+#define INIT_WAIT   (100 * NSEC_PER_USEC)
+#define SIPI_AGAIN  (20 * NSEC_PER_MSEC)
+#define INIT_AGAIN  (1 * NSEC_PER_SEC)
 #define AP_PATIENCE (5 * NSEC_PER_SEC)
-#define STOP_TURNS 200000
+#define STOP_TURNS  200000
 
 #define FPU_CONTROL 0x37f
 #define FPU_MXCSR   0x1f80
@@ -78,7 +78,7 @@ void cpu_init(unsigned int cpu)
 	u32 mxcsr = FPU_MXCSR;
 
 	write_cr0((read_cr0() | CR0_WP | CR0_NE | CR0_MP) & ~(CR0_EM | CR0_TS));
-	write_cr4(CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT);
+	write_cr4(CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT);
 	desc_init_cpu(cpu);
 	c->self = c;
 	c->id = cpu;
@@ -144,8 +144,8 @@ static void make_trampoline(void)
 
 	memcpy(ap_tables[3], kernel_pgtable.root, sizeof(ap_tables[3]));
 	for (unsigned int level = 3; level; level--)
-		ap_tables[level][0] = pte_make(virt_to_phys(ap_tables[level - 1]),
-						PGTABLE_TABLE_BITS);
+		ap_tables[level][0] =
+			pte_make(virt_to_phys(ap_tables[level - 1]), PGTABLE_TABLE_BITS);
 	ap_tables[0][AP_BASE / PAGE_SIZE] = pte_make(AP_BASE, PTE_P | PTE_A);
 
 	memcpy(page, ap_start, (size_t)(ap_end - ap_start));

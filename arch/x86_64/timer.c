@@ -34,20 +34,20 @@
 #define PIT_COMMAND   0x43
 #define PIT_GATE      0x61
 
-#define SLEEP_TICKS  125000 /* 2 ms of a 1 GHz APIC timer divided by 16; less than the PIT's 55 ms */
+#define SLEEP_TICKS  125000 /* 2 ms of a 1 GHz APIC timer by 16; less than the PIT's 55 ms */
 #define APIC_NS	     200000
 #define SAMPLE_TRIES 6
 #define MAX_SLEEP    (60 * NSEC_PER_SEC)
 
-#define CMOS_INDEX  0x70
-#define CMOS_DATA   0x71
+#define CMOS_INDEX   0x70
+#define CMOS_DATA    0x71
 #define RTC_STATUS_A 0x0a
 #define RTC_STATUS_B 0x0b
-#define RTC_CENTURY 0x32
+#define RTC_CENTURY  0x32
 #define RTC_UPDATING 0x80
-#define RTC_BINARY  0x04
-#define RTC_24H	    0x02
-#define RTC_TRIES   1000000
+#define RTC_BINARY   0x04
+#define RTC_24H	     0x02
+#define RTC_TRIES    1000000
 
 struct reference {
 	const char *name;
@@ -246,6 +246,7 @@ static u64 rtc_seconds(void)
 {
 	unsigned int spins = 0, hour, year, century;
 	struct rtc t;
+	u64 days;
 
 	while (!rtc_read_once(&t))
 		if (spins < RTC_TRIES)
@@ -257,9 +258,8 @@ static u64 rtc_seconds(void)
 		hour = hour % 12 + (t.hour & 0x80 ? 12 : 0);
 	century = from_bcd(&t, t.century);
 	year = from_bcd(&t, t.year) + 100 * (century >= 19 && century <= 21 ? century : 20);
-	return ((days_from_date(year, from_bcd(&t, t.month), from_bcd(&t, t.day)) * 24 + hour) * 60 +
-		from_bcd(&t, t.min)) * 60 +
-	       from_bcd(&t, t.sec);
+	days = days_from_date(year, from_bcd(&t, t.month), from_bcd(&t, t.day));
+	return ((days * 24 + hour) * 60 + from_bcd(&t, t.min)) * 60 + from_bcd(&t, t.sec);
 }
 
 /* ---- interface ------------------------------------------------------------------------------ */

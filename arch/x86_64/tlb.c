@@ -18,6 +18,7 @@
 #include "kernel/core/delay.h"
 #include "kernel/core/printk.h"
 #include "kernel/core/trace.h"
+#include "kernel/lib/bitmap.h"
 
 /* What an initiator asks of the CPUs in @pending. Written by the initiator before the interrupt is
  * sent; each target clears its own bit when it is done. */
@@ -230,7 +231,7 @@ static void ask(cpumask_t targets, const struct tlb_request *what, const char *w
 	req->end = what->end;
 	req->drop = what->drop;
 	atomic_store(&req->pending, targets);
-	stat_add(STAT_TLB_IPIS_SENT, (u64)__builtin_popcount(targets));
+	stat_add(STAT_TLB_IPIS_SENT, popcount64(targets));
 	apic_send_ipi_mask(targets, VEC_TLB);
 	wait_for_acks(req, why);
 }

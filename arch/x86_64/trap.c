@@ -28,10 +28,28 @@
 #define VEC_PIC_END  0x30
 
 static const char *const exception_names[32] = {
-	"divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
-	"no FPU", "double fault", "FPU segment overrun", "invalid TSS", "segment not present",
-	"stack fault", "general protection", "page fault", "exception 15", "FPU error",
-	"alignment check", "machine check", "SIMD error", "virtualization", "control protection",
+	"divide error",
+	"debug",
+	"NMI",
+	"breakpoint",
+	"overflow",
+	"bound range",
+	"invalid opcode",
+	"no FPU",
+	"double fault",
+	"FPU segment overrun",
+	"invalid TSS",
+	"segment not present",
+	"stack fault",
+	"general protection",
+	"page fault",
+	"exception 15",
+	"FPU error",
+	"alignment check",
+	"machine check",
+	"SIMD error",
+	"virtualization",
+	"control protection",
 };
 
 void trap(struct trap_frame *frame); /* from entry.asm, interrupts off */
@@ -134,40 +152,23 @@ static __noinline void nmi(struct trap_frame *f)
 }
 
 /*
- * Every source of traps on one screen. Page faults are the hot ones; the others stand in functions of
- * their own, so that this one has nothing to keep across calls and hence nothing to save.
+ * Every source of traps on one screen. Page faults are the hot ones; the others stand in functions
+ * of their own, so that this one has nothing to keep across calls and hence nothing to save.
  */
 void trap(struct trap_frame *f)
 {
 	switch (__builtin_expect(f->vector, VEC_PF)) {
-	case VEC_PF:
-		page_fault(f);
-		return;
-	case VEC_DF:
-		double_fault(f);
-	case VEC_NMI:
-		nmi(f);
-		return;
+	case VEC_PF: page_fault(f); return;
+	case VEC_DF: double_fault(f);
+	case VEC_NMI: nmi(f); return;
 	case VEC_PIC_BASE ... VEC_PIC_END - 1:
-	case VEC_SPURIOUS:
-		return; /* neither wants an EOI */
-	case VEC_IRQ_BASE ... VEC_IRQ_END - 1:
-		device_interrupt(f);
-		return;
-	case VEC_TIMER:
-		timer_interrupt(f);
-		return;
-	case VEC_RESCHEDULE:
-		reschedule_interrupt(f);
-		return;
-	case VEC_TLB:
-		shootdown_interrupt(f);
-		return;
-	case VEC_STOP:
-		stop_interrupt(f);
-		return;
-	default:
-		exception(f);
+	case VEC_SPURIOUS: return; /* neither wants an EOI */
+	case VEC_IRQ_BASE ... VEC_IRQ_END - 1: device_interrupt(f); return;
+	case VEC_TIMER: timer_interrupt(f); return;
+	case VEC_RESCHEDULE: reschedule_interrupt(f); return;
+	case VEC_TLB: shootdown_interrupt(f); return;
+	case VEC_STOP: stop_interrupt(f); return;
+	default: exception(f);
 	}
 }
 

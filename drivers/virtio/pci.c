@@ -180,17 +180,17 @@ volatile void *pci_map(struct pci_func *f, unsigned int bar, u32 offset, u32 len
 	void *va;
 
 	if (!pa) {
-		printk("pci %s: the firmware gave BAR %u no address.\n", f->name, bar);
+		printk("pci %s: the firmware gave BAR %u no address\n", f->name, bar);
 		return NULL;
 	}
 	if (!length || offset > BAR_REACH || length > BAR_REACH) {
-		printk("pci %s: registers at %#x + %#x of BAR %u cannot be.\n", f->name, offset,
+		printk("pci %s: registers at %#x + %#x of BAR %u cannot be\n", f->name, offset,
 		       length, bar);
 		return NULL;
 	}
 	va = ioremap(pa + offset, length);
 	if (!va)
-		printk("pci %s: no room to map BAR %u.\n", f->name, bar);
+		printk("pci %s: no room to map BAR %u\n", f->name, bar);
 	return va;
 }
 
@@ -213,7 +213,7 @@ unsigned int pci_msix_enable(struct pci_func *f)
 	u32 table;
 
 	if (!cap) {
-		printk("pci %s: no MSI-X.\n", f->name);
+		printk("pci %s: no MSI-X\n", f->name);
 		return 0;
 	}
 	control = pci_read16(f, cap + 2);
@@ -249,5 +249,6 @@ void pci_msix_disable(struct pci_func *f)
 	unsigned int cap = pci_find_cap(f, 0, PCI_CAP_MSIX);
 
 	if (cap && f->msix)
-		pci_write16(f, cap + 2, (pci_read16(f, cap + 2) | MSIX_MASK_ALL) & (u16)~MSIX_ENABLE);
+		pci_write16(f, cap + 2,
+			    (pci_read16(f, cap + 2) | MSIX_MASK_ALL) & (u16)~MSIX_ENABLE);
 }

@@ -14,8 +14,8 @@
 struct pci_func {
 	u8 bus, dev, fn;
 	u16 vendor, device;
-	char name[16];	       /* "00:04.0" */
-	volatile u32 *msix;    /* its table: 4 words an entry; NULL before pci_msix_enable() */
+	char name[16];	    /* "00:04.0" */
+	volatile u32 *msix; /* its table: 4 words an entry; NULL before pci_msix_enable() */
 	unsigned int nr_msix;
 };
 

@@ -10,10 +10,10 @@
 
 /* q: lock   s: at set-up */
 struct vblk_queue {
-	struct spinlock lock;		 /* RANK_DEVICE, irqsave */
-	struct virtqueue vq;		 /* q */
+	struct spinlock lock;		   /* RANK_DEVICE, irqsave */
+	struct virtqueue vq;		   /* q */
 	TAILQ_HEAD(bio_list, bio) waiting; /* q: the ring was full; oldest first */
-	int vector;			 /* s: its interrupt, or negative */
+	int vector;			   /* s: its interrupt, or negative */
 } __aligned(64);
 
 struct vblk {

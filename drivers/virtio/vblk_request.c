@@ -120,7 +120,7 @@ static int explain(const struct bio *bio, u8 status)
 	} else if (status != VIRTIO_BLK_S_IOERR) {
 		what = "the device gave no valid status";
 	}
-	printk("%s: %s of %u bytes at sector %lu failed: %s.\n", bio->dev->name,
+	printk("%s: %s of %u bytes at sector %lu failed: %s\n", bio->dev->name,
 	       bio_op_name(bio->op), bio->len, (unsigned long)bio->sector, what);
 	return error;
 }
@@ -194,8 +194,7 @@ int vblk_get_id(struct vblk *vb, char id[VIRTIO_BLK_ID_BYTES + 1])
 	bio->private = vb;
 	make_request(bio, VIRTIO_BLK_T_GET_ID);
 	start_request(vb, bio);
-	if (!wait_event_until(&vb->id_wait, READ_ONCE(vb->id_done),
-			      ktime_get() + 5 * NSEC_PER_SEC))
+	if (!wait_event_until(&vb->id_wait, READ_ONCE(vb->id_done), ktime_get() + 5 * NSEC_PER_SEC))
 		return -ETIMEDOUT; /* the device may still write to the bio: it is given up */
 	error = bio->status;
 	for (unsigned int i = 0; i < VIRTIO_BLK_ID_BYTES; i++)

@@ -27,7 +27,7 @@
 
 static int refuse(const struct vblk *vb, const char *what, u64 value)
 {
-	printk("virtio %s: not used: %s %lu.\n", vb->v.pci.name, what, (unsigned long)value);
+	printk("virtio %s: not used: %s %lu\n", vb->v.pci.name, what, (unsigned long)value);
 	return -EINVAL;
 }
 
@@ -111,39 +111,40 @@ static unsigned int count_queues(const struct virtio_device *v)
 static int setup_queue(struct vblk *vb, unsigned int i)
 {
 	struct vblk_queue *q = &vb->queue[i];
-	u32 chain;
 	int error;
 
 	spin_init(&q->lock, "virtio-blk queue", RANK_DEVICE);
 	TAILQ_INIT(&q->waiting);
-	q->vector = -1;
-	error = virtio_setup_queue(&vb->v, &q->vq, (u16)i, (u16)i, vb->dev.name);
-	if (error)
-		return error;
-	/* A chain may not be longer than the queue, indirect or not (2.6.5.3.1). */
-	chain = q->vq.size - 2u;
-	vb->dev.max_segs = min(vb->dev.max_segs, chain);
 	q->vector = irq_alloc_vector(vblk_irq, q, vb->dev.name);
-	if (q->vector < 0) {
-		printk("%s: no interrupt vector is left for queue %u.\n", vb->dev.name, i);
-		virtqueue_destroy(&q->vq);
+	if (q->vector < 0)
 		return q->vector;
+	error = virtio_setup_queue(&vb->v, &q->vq, (u16)i, (u16)i, vb->dev.name);
+	if (error) {
+		irq_free_vector((unsigned int)q->vector);
+		return error;
 	}
+	/* A chain may not be longer than the queue, indirect or not (2.6.5.3.1). */
+	vb->dev.max_segs = min(vb->dev.max_segs, q->vq.size - 2u);
 	pci_msix_set(&vb->v.pci, i, i, (u8)q->vector);
+	vb->nr_queues = i + 1;
 	return 0;
 }
 
 static int setup_queues(struct vblk *vb, unsigned int nr)
 {
-	for (unsigned int i = 0; i < nr; i++) {
-		int error = setup_queue(vb, i);
+	int error = 0;
 
-		if (error)
-			return error;
-		vb->nr_queues = i + 1;
+	for (unsigned int i = 0; i < nr && !error; i++)
+		error = setup_queue(vb, i);
+	/* Vectors are few with many disks and CPUs: queues are shared then. */
+	if (error && !(error == -ENOSPC && vb->nr_queues)) {
+		if (error == -ENOSPC)
+			printk("virtio %s: not used: no interrupt vector is left\n",
+			       vb->v.pci.name);
+		return error;
 	}
 	for (unsigned int cpu = 0; cpu < MAX_CPUS; cpu++)
-		vb->by_cpu[cpu] = &vb->queue[cpu % nr];
+		vb->by_cpu[cpu] = &vb->queue[cpu % vb->nr_queues];
 	return 0;
 }
 
@@ -164,7 +165,7 @@ static void announce(const struct vblk *vb, const char *id)
 {
 	const struct blkdev *dev = &vb->dev;
 
-	printk("%s: %lu KiB in sectors of %u%s, %u queue%s of %u;%s%s%s virtio %s%s%s.\n", dev->name,
+	printk("%s: %lu KiB in sectors of %u%s, %u queue%s of %u;%s%s%s virtio %s%s%s\n", dev->name,
 	       (unsigned long)dev->nr_sectors / 2, dev->sector_size,
 	       dev->read_only ? ", read-only" : "", vb->nr_queues, vb->nr_queues > 1 ? "s" : "",
 	       vb->queue[0].vq.size, dev->can_flush ? " flush," : "",
@@ -181,12 +182,12 @@ static int go_live(struct vblk *vb)
 	virtio_start(&vb->v);
 	error = blkdev_register(&vb->dev);
 	if (error) {
-		printk("%s: not registered: error %d.\n", vb->dev.name, error);
+		printk("%s: not registered: error %d\n", vb->dev.name, error);
 		return error;
 	}
 	error = vblk_get_id(vb, id);
 	if (error == -ETIMEDOUT) {
-		printk("%s: not used: it does not answer within 5 s.\n", vb->dev.name);
+		printk("%s: not used: it does not answer within 5 s\n", vb->dev.name);
 		blkdev_unregister(&vb->dev);
 		return error;
 	}
@@ -224,12 +225,12 @@ static void probe(struct pci_func *pci, void *arg)
 	    (pci->device != VIRTIO_PCI_BLK && pci->device != VIRTIO_PCI_BLK_TRANSITIONAL))
 		return;
 	if (*count == 26) {
-		printk("virtio %s: not used: there are 26 disks already.\n", pci->name);
+		printk("virtio %s: not used: there are 26 disks already\n", pci->name);
 		return;
 	}
 	vb = kzalloc(sizeof(*vb) + nr_cpus * sizeof(vb->queue[0]));
 	if (!vb) {
-		printk("virtio %s: not used: no memory.\n", pci->name);
+		printk("virtio %s: not used: no memory\n", pci->name);
 		return;
 	}
 	ksnprintf(vb->dev.name, sizeof(vb->dev.name), "vd%c", 'a' + *count);

@@ -20,7 +20,7 @@
 
 static int refuse(const struct virtio_device *v, const char *why)
 {
-	printk("virtio %s: not used: %s.\n", v->pci.name, why);
+	printk("virtio %s: not used: %s\n", v->pci.name, why);
 	return -ENODEV;
 }
 
@@ -136,7 +136,7 @@ int virtio_setup_queue(struct virtio_device *v, struct virtqueue *vq, u16 index,
 	size = c->queue_size;
 	/* Header, one segment, status; and the split ring's arithmetic needs a power of two. */
 	if (size < 4 || (size & (size - 1))) {
-		printk("virtio %s: not used: queue %u has %u entries.\n", v->pci.name, index, size);
+		printk("virtio %s: not used: queue %u has %u entries\n", v->pci.name, index, size);
 		return -EINVAL;
 	}
 	size = min(size, (u16)VIRTQUEUE_MAX);
@@ -170,7 +170,7 @@ void virtio_pci_reset(struct virtio_device *v)
 	if (!v->common)
 		return;
 	if (!reset(v))
-		printk("virtio %s: it cannot be reset and may still write to memory.\n",
+		printk("virtio %s: it cannot be reset and may still write to memory\n",
 		       v->pci.name);
 	pci_msix_disable(&v->pci);
 }

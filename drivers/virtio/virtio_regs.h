@@ -25,7 +25,7 @@ struct virtio_pci_cap {
 	u8 padding[3]; /* d */
 	u32 offset;    /* d: within the BAR */
 	u32 length;    /* d */
-	/* VIRTIO_CAP_NOTIFY only: u32 notify_off_multiplier (d) */
+		       /* VIRTIO_CAP_NOTIFY only: u32 notify_off_multiplier (d) */
 };
 _Static_assert(sizeof(struct virtio_pci_cap) == 16, "virtio 4.1.4");
 
@@ -124,7 +124,7 @@ struct virtio_blk_config {
 	u16 min_io_size;
 	u32 opt_io_size;
 	u8 writeback, unused0;
-	u16 num_queues; /* MQ */
+	u16 num_queues;		 /* MQ */
 	u32 max_discard_sectors; /* DISCARD */
 	u32 max_discard_seg;
 	u32 discard_sector_alignment;
@@ -147,7 +147,7 @@ struct virtio_blk_req {
 	u32 type;     /* D */
 	u32 reserved; /* D: 0 */
 	u64 sector;   /* D: 512-byte units; 0 unless IN or OUT */
-	/* then the data (D or d), then the status byte (d) */
+		      /* then the data (D or d), then the status byte (d) */
 };
 _Static_assert(sizeof(struct virtio_blk_req) == 16, "virtio 5.2.6");
 

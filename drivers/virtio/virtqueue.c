@@ -134,7 +134,7 @@ void virtqueue_kick(struct virtqueue *vq)
 static void complain(struct virtqueue *vq, const char *what, u32 value)
 {
 	if (!vq->complained)
-		printk("%s: queue %u: the device's answer is wrong: %s %u of %u; ignored.\n",
+		printk("%s: queue %u: the device's answer is wrong: %s %u of %u; ignored\n",
 		       vq->name, vq->index, what, value, vq->size);
 	vq->complained = true;
 }

@@ -37,8 +37,10 @@ static struct {
 };
 
 static const char *const op_names[NR_BIO_OPS] = {
-	[BIO_READ] = "read",	   [BIO_WRITE] = "write",
-	[BIO_FLUSH] = "flush",	   [BIO_DISCARD] = "discard",
+	[BIO_READ] = "read",
+	[BIO_WRITE] = "write",
+	[BIO_FLUSH] = "flush",
+	[BIO_DISCARD] = "discard",
 	[BIO_WRITE_ZEROES] = "write-zeroes",
 };
 
@@ -159,7 +161,7 @@ bool bio_add_seg(struct bio *bio, paddr_t addr, u32 len)
 
 static int refuse(struct bio *bio, int error, const char *why)
 {
-	printk("%s: %s of %u bytes at sector %lu refused: %s (the device has %lu sectors).\n",
+	printk("%s: %s of %u bytes at sector %lu refused: %s (the device has %lu sectors)\n",
 	       bio->dev->name, bio_op_name(bio->op), bio->len, (unsigned long)bio->sector, why,
 	       (unsigned long)bio->dev->nr_sectors);
 	return error;
@@ -172,7 +174,8 @@ static int check_bio(struct bio *bio)
 	const struct blkdev *dev = bio->dev;
 	u64 sectors = bio->len >> SECTOR_SHIFT;
 
-	if (unlikely((bio->len | bio->sector << SECTOR_SHIFT) & (dev->sector_size - 1) || !bio->len))
+	if (unlikely((bio->len | bio->sector << SECTOR_SHIFT) & (dev->sector_size - 1) ||
+		     !bio->len))
 		return refuse(bio, -EIO, "not whole sectors");
 	if (unlikely(sectors > dev->nr_sectors || bio->sector > dev->nr_sectors - sectors))
 		return refuse(bio, -EIO, "beyond the end");
@@ -314,7 +317,7 @@ int blkdev_rw(struct blkdev *dev, enum bio_op op, sector_t sector, void *buf, u6
 		/* A sector may not be cut between two requests; a memory page may. */
 		if (part < len - done && (part & (dev->sector_size - 1))) {
 			bio_free(bio);
-			printk("%s: %s: the buffer %p is too badly aligned for this device.\n",
+			printk("%s: %s: the buffer %p is too badly aligned for this device\n",
 			       dev->name, bio_op_name(op), buf);
 			return -EINVAL;
 		}

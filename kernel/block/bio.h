@@ -33,19 +33,19 @@ struct bio_seg {
 struct bio {
 	struct blkdev *dev;
 	sector_t sector; /* 512-byte units; a multiple of the device's sector size */
-	u32 len;	 /* bytes in all; for DISCARD and WRITE_ZEROES the extent, set by the caller */
-	u16 op;		 /* enum bio_op */
+	u32 len; /* bytes in all; for DISCARD and WRITE_ZEROES the extent, set by the caller */
+	u16 op;	 /* enum bio_op */
 	u16 nr_segs;
-	int status;	    /* 0 or -EIO, -ENOSPC, -EOPNOTSUPP, ...; valid in end_io */
-	u32 max_segs;	    /* this device's limits: <= BIO_MAX_SEGS */
-	u32 max_len;	    /* bytes of all segments */
-	u32 max_seg_len;    /* bytes of one segment */
+	int status;	 /* 0 or -EIO, -ENOSPC, -EOPNOTSUPP, ...; valid in end_io */
+	u32 max_segs;	 /* this device's limits: <= BIO_MAX_SEGS */
+	u32 max_len;	 /* bytes of all segments */
+	u32 max_seg_len; /* bytes of one segment */
 	void (*end_io)(struct bio *bio);
 	void *private;		/* the submitter's */
 	struct page_list pages; /* the submitter's: pages that this bio carries */
 	TAILQ_ENTRY(bio) link;	/* the driver's */
 	u64 driver[3];		/* the driver's, and its device's */
-	u64 writes_seen;	/* bio.c: of a FLUSH, the writes that had completed when it started */
+	u64 writes_seen; /* bio.c: of a FLUSH, the writes that had completed when it started */
 	union {
 		struct {
 			struct bio_seg front; /* the driver's */

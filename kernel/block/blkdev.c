@@ -4,7 +4,7 @@
  *
  * Owns:  the list; the limits and counters that every struct blkdev starts with.
  * Not:   what a device does (its driver), its dirty files (writeback.c), its metadata (buf.c).
- * Locks: list_lock (RANK_DEVICE), a leaf, never taken in an interrupt.
+ * Locks: list_lock (RANK_DEVICE, irqsave as all of that rank), a leaf.
  */
 #include "kernel/block/blkdev.h"
 
@@ -61,14 +61,23 @@ static struct blkdev *find_locked(const char *name)
 	return NULL;
 }
 
+static void forget(struct blkdev *dev)
+{
+	u64 flags = spin_lock_irqsave(&list_lock);
+
+	TAILQ_REMOVE(&devices, dev, link);
+	spin_unlock_irqrestore(&list_lock, flags);
+}
+
 int blkdev_register(struct blkdev *dev)
 {
 	const char *why = check_fields(dev);
 	bool taken;
+	u64 flags;
 	int error;
 
 	if (why) {
-		printk("block: a device \"%.15s\" is refused: %s.\n", dev->name, why);
+		printk("block: a device \"%.15s\" is refused: %s\n", dev->name, why);
 		return -EINVAL;
 	}
 	set_defaults(dev);
@@ -76,45 +85,40 @@ int blkdev_register(struct blkdev *dev)
 	if (error)
 		return error;
 	/* In the list first: the name is claimed in the same hold of the lock that looked for it. */
-	spin_lock(&list_lock);
+	flags = spin_lock_irqsave(&list_lock);
 	taken = find_locked(dev->name);
 	if (!taken)
 		TAILQ_INSERT_TAIL(&devices, dev, link);
-	spin_unlock(&list_lock);
+	spin_unlock_irqrestore(&list_lock, flags);
 	if (taken)
 		return -EEXIST;
 	error = writeback_start(&dev->wb, dev->name);
-	if (error) {
-		spin_lock(&list_lock);
-		TAILQ_REMOVE(&devices, dev, link);
-		spin_unlock(&list_lock);
-	}
+	if (error)
+		forget(dev);
 	return error;
 }
 
 void blkdev_unregister(struct blkdev *dev)
 {
 	BUG_ON(dev->in_use || dev->bufs);
-	spin_lock(&list_lock);
-	TAILQ_REMOVE(&devices, dev, link);
-	spin_unlock(&list_lock);
+	forget(dev);
 	writeback_stop(&dev->wb);
 }
 
 struct blkdev *blkdev_find(const char *name)
 {
-	struct blkdev *dev;
+	u64 flags = spin_lock_irqsave(&list_lock);
+	struct blkdev *dev = find_locked(name);
 
-	spin_lock(&list_lock);
-	dev = find_locked(name);
-	spin_unlock(&list_lock);
+	spin_unlock_irqrestore(&list_lock, flags);
 	return dev;
 }
 
 struct blkdev *blkdev_next(struct blkdev *dev)
 {
-	spin_lock(&list_lock);
+	u64 flags = spin_lock_irqsave(&list_lock);
+
 	dev = dev ? TAILQ_NEXT(dev, link) : TAILQ_FIRST(&devices);
-	spin_unlock(&list_lock);
+	spin_unlock_irqrestore(&list_lock, flags);
 	return dev;
 }

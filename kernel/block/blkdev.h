@@ -23,9 +23,9 @@ struct blkdev {
 	u32 max_segs;		      /* s: per bio; 0: BIO_MAX_SEGS */
 	u32 max_bytes;		      /* s: per READ or WRITE; 0: BLKDEV_MAX_BYTES */
 	u32 max_seg_bytes;	      /* s: per segment, >= a page; 0: no limit of its own */
-	u32 max_extent;		      /* s: bytes per DISCARD or WRITE_ZEROES; 0: BLKDEV_MAX_EXTENT */
+	u32 max_extent; /* s: bytes per DISCARD or WRITE_ZEROES; 0: BLKDEV_MAX_EXTENT */
 	bool read_only, can_flush, can_discard, can_write_zeroes; /* s */
-	bool in_use;						  /* mount.c: a file system is on it */
+	bool in_use; /* mount.c: a file system is on it */
 	struct writeback wb;
 	struct buf_cache *bufs; /* buf.c */
 	/*

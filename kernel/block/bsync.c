@@ -156,17 +156,17 @@ static int write_dirty(struct buf_cache *c)
 
 	while ((b = next_dirty(c, from))) {
 		from = b->block + 1;
-		if (!mutex_trylock(&b->lock)) {
+		if (!buf_trylock(b)) {
 			/*
 			 * Its holder may be inside bforget() of a block that is in the batch, and
 			 * would wait for us while we wait for it.
 			 */
 			e = finish_batch(c);
 			error = error ? error : e;
-			mutex_lock(&b->lock);
+			buf_lock(b);
 		}
 		if (take_copy(c, b))
-			mutex_unlock(&b->lock);
+			buf_unlock(b);
 		else
 			brelse(b);
 		if (c->nr_batch == BUF_BATCH) {

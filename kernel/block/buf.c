@@ -4,7 +4,7 @@
  *
  * Owns:  every struct buf and its state: dirty, writing, forgotten.
  * Not:   what a block means (the file system), how dirty ones reach the device (bsync.c).
- * Locks: a buf's mutex (RANK_BUF) for its bytes, then the cache lock (RANK_TREE, plain) for all
+ * Locks: a buf's mutex (RANK_BUF) for its bytes, then the cache lock (RANK_WB_LIST, plain) for all
  *        else.
  * Key fact: a forgotten buf is out of the tree at once but lives until its last reference goes;
  *        who waited for its mutex finds it forgotten and looks the block up again.
@@ -37,6 +37,32 @@ static struct buf *find(struct buf_cache *c, u64 block)
 	return b;
 }
 
+/* ---- the mutex ----------------------------------------------------------------------------- */
+
+/* A mutex has a rank but no place among those of its rank; a buf has: block numbers rise. */
+void buf_lock(struct buf *b)
+{
+	if (unlikely(debug_checks))
+		lockrank_acquire(b, RANK_BUF, b->block + 1, "buf");
+	mutex_lock(&b->lock);
+}
+
+bool buf_trylock(struct buf *b)
+{
+	if (!mutex_trylock(&b->lock))
+		return false;
+	if (unlikely(debug_checks))
+		lockrank_acquire(b, RANK_BUF, b->block + 1, "buf");
+	return true;
+}
+
+void buf_unlock(struct buf *b)
+{
+	if (unlikely(debug_checks))
+		lockrank_release(b);
+	mutex_unlock(&b->lock);
+}
+
 /* ---- references ---------------------------------------------------------------------------- */
 
 void buf_free(struct buf *b)
@@ -60,7 +86,7 @@ static struct buf *new_buf(struct buf_cache *c, u64 block)
 	}
 	b->dev = c->dev;
 	b->block = block;
-	mutex_init(&b->lock, "buf", RANK_BUF);
+	mutex_init(&b->lock, "buf", RANK_NONE); /* see buf_lock() */
 	return b;
 }
 
@@ -141,7 +167,7 @@ static int get_locked(struct blkdev *dev, u64 block, struct buf **out)
 	BUG_ON(!c);
 	/* A number from a damaged image must not wrap into a good sector. */
 	if (block >= dev->nr_sectors / (c->block_size >> SECTOR_SHIFT)) {
-		printk("%s: metadata block %lu is beyond the end of the device.\n", dev->name,
+		printk("%s: metadata block %lu is beyond the end of the device\n", dev->name,
 		       (unsigned long)block);
 		return -EIO;
 	}
@@ -149,7 +175,7 @@ static int get_locked(struct blkdev *dev, u64 block, struct buf **out)
 		b = get_buf(c, block);
 		if (!b)
 			return -ENOMEM;
-		mutex_lock(&b->lock);
+		buf_lock(b);
 		if (likely(!READ_ONCE(b->forgotten)))
 			break;
 		/* Freed by bforget() while we waited; the block may have a new buf by now. */
@@ -230,7 +256,7 @@ void bdirty(struct buf *b)
 
 void brelse(struct buf *b)
 {
-	mutex_unlock(&b->lock);
+	buf_unlock(b);
 	put_buf(b->dev->bufs, b);
 }
 
@@ -277,7 +303,7 @@ int buf_cache_init(struct blkdev *dev, u32 block_size)
 	BUG_ON(dev->bufs);
 	if (block_size < 1024 || block_size > PAGE_SIZE || block_size & (block_size - 1) ||
 	    block_size < dev->sector_size) {
-		printk("%s: blocks of %u bytes do not fit sectors of %u and pages of %lu.\n",
+		printk("%s: blocks of %u bytes do not fit sectors of %u and pages of %lu\n",
 		       dev->name, block_size, dev->sector_size, PAGE_SIZE);
 		return -EINVAL;
 	}
@@ -291,7 +317,7 @@ int buf_cache_init(struct blkdev *dev, u32 block_size)
 	}
 	c->dev = dev;
 	c->block_size = block_size;
-	spin_init(&c->lock, "buf cache", RANK_TREE);
+	spin_init(&c->lock, "buf cache", RANK_WB_LIST);
 	RB_INIT(&c->tree);
 	RB_INIT(&c->dirty);
 	TAILQ_INIT(&c->lru);
@@ -329,15 +355,14 @@ void buf_cache_destroy(struct blkdev *dev)
 	writeback_park(&dev->wb);
 	error = bsync(dev);
 	dev->wb.sync_metadata = NULL;
-	RB_FOREACH_SAFE(b, buf_tree, &c->tree, next)
-	{
+	RB_FOREACH_SAFE(b, buf_tree, &c->tree, next) {
 		BUG_ON(b->refs);
 		lost += b->dirty;
 		RB_REMOVE(buf_tree, &c->tree, b);
 		buf_free(b);
 	}
 	if (lost)
-		printk("%s: %u metadata blocks could not be written (error %d) and are lost.\n",
+		printk("%s: %u metadata blocks could not be written (error %d) and are lost\n",
 		       dev->name, lost, error);
 	dev->bufs = NULL;
 	kfree(c->copies);

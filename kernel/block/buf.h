@@ -17,14 +17,14 @@
 
 /* s: at creation   c: cache lock   b: the buf's mutex */
 struct buf {
-	u64 block;	   /* s */
-	struct blkdev *dev; /* s */
-	void *data;	   /* b: block_size bytes, direct map; the pointer is s */
-	int refs;	   /* c */
-	bool valid;	   /* b: read or made */
-	bool dirty;	   /* c: on the disk it is older; in dirty_node's tree */
-	bool writing;	   /* c: a copy of it is on its way to the disk */
-	bool forgotten;	   /* c: no longer in the cache, freed with its last reference */
+	u64 block;	      /* s */
+	struct blkdev *dev;   /* s */
+	void *data;	      /* b: block_size bytes, direct map; the pointer is s */
+	int refs;	      /* c */
+	bool valid;	      /* b: read or made */
+	bool dirty;	      /* c: on the disk it is older; in dirty_node's tree */
+	bool writing;	      /* c: a copy of it is on its way to the disk */
+	bool forgotten;	      /* c: no longer in the cache, freed with its last reference */
 	ktime_t dirtied_when; /* c */
 	struct mutex lock;    /* RANK_BUF, by rising block number */
 	RB_ENTRY(buf) node, dirty_node; /* c */

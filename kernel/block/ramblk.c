@@ -37,13 +37,13 @@ struct ramblk {
 	u8 *data;	   /* s */
 	void *own;	   /* s: data, if it has to be freed */
 	struct spinlock lock;
-	unsigned int hold_ops;	   /* l */
-	bool copy_early;	   /* l */
+	unsigned int hold_ops;		/* l */
+	bool copy_early;		/* l */
 	TAILQ_HEAD(bio_list, bio) held; /* l: oldest first */
-	unsigned int nr_held;	   /* l; READ_ONCE to wait for it */
-	struct wait_queue arrived; /* ramblk_wait_held() */
-	struct fail_rule fail;	   /* l */
-	u64 random;		   /* l: 0 until the first shuffle */
+	unsigned int nr_held;		/* l; READ_ONCE to wait for it */
+	struct wait_queue arrived;	/* ramblk_wait_held() */
+	struct fail_rule fail;		/* l */
+	u64 random;			/* l: 0 until the first shuffle */
 };
 
 /* What bio->driver[0] says of a held request. */
@@ -191,7 +191,7 @@ static void seed_shuffle(struct ramblk *r)
 		r->random = seed;
 	spin_unlock_irqrestore(&r->lock, flags);
 	if (first)
-		printk("%s: completions are shuffled, ramblk_seed=%lu repeats them.\n", r->dev.name,
+		printk("%s: completions are shuffled, ramblk_seed=%lu repeats them\n", r->dev.name,
 		       (unsigned long)seed);
 }
 
@@ -265,8 +265,8 @@ int ramblk_create(const char *name, u64 size, void *image, u32 sector_size, stru
 		return -ENOMEM;
 	/* A boot module has whatever size its file has. */
 	if (odd)
-		printk("%s: the last %lu of %lu bytes are no whole sector of %u and left out.\n", name,
-		       (unsigned long)odd, (unsigned long)size, sector_size);
+		printk("%s: the last %lu of %lu bytes are no whole sector of %u and left out\n",
+		       name, (unsigned long)odd, (unsigned long)size, sector_size);
 	if (!image) {
 		r->own = vmalloc(max(1UL, DIV_ROUND_UP(size, PAGE_SIZE)));
 		if (!r->own) {

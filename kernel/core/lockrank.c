@@ -75,30 +75,38 @@ static void check_order(const struct held_lock *outer, const struct held_lock *n
 {
 	if (new->rank > outer->rank)
 		return;
-	if (new->rank == outer->rank && new->rank == RANK_LIBC)
+	if (new->rank == outer->rank &&new->rank == RANK_LIBC)
 		return;
-	if (new->rank == outer->rank && new->order && new->order > outer->order)
+	if (new->rank == outer->rank &&new->order &&new->order > outer->order)
 		return;
 	panic("lock order: taking %s (%s, %lu) while holding %s (%s, %lu)", new->name,
 	      lockrank_name(new->rank), (unsigned long)new->order, outer->name,
 	      lockrank_name(outer->rank), (unsigned long)outer->order);
 }
 
-static void check_interrupts(const struct held_lock *outer, const struct held_lock *new,
-			     bool irqs_on)
+static void check_interrupts(const struct thread *t, const struct held_lock *new, bool irqs_on)
 {
 	if (new->in_irq)
 		used_in_irq[new->rank] = true;
 	else if (irqs_on)
 		held_irqs_on[new->rank] = true;
-	if (used_in_irq[new->rank] && held_irqs_on[new->rank])
+	if (!held_irqs_on[new->rank])
+		return;
+	if (used_in_irq[new->rank])
 		panic("lock order: %s (%s) is taken by interrupts and held with interrupts on",
 		      new->name, lockrank_name(new->rank));
-	if (outer && held_irqs_on[new->rank] && used_in_irq[outer->rank])
-		panic("lock order: taking %s (%s), held elsewhere with interrupts on, while "
-		      "holding %s (%s), which interrupts take",
-		      new->name, lockrank_name(new->rank), outer->name,
-		      lockrank_name(outer->rank));
+	for (unsigned int i = t->nr_held; i--;) {
+		const struct held_lock *outer = &t->held[i];
+
+		/* Sleeping locks stand before all spinlocks, and no interrupt takes one. */
+		if (outer->rank < RANK_PGTABLE && outer->rank != RANK_NONE)
+			return;
+		if (outer->in_irq == new->in_irq && used_in_irq[outer->rank])
+			panic("lock order: taking %s (%s), held elsewhere with interrupts on, "
+			      "while holding %s (%s), which interrupts take",
+			      new->name, lockrank_name(new->rank), outer->name,
+			      lockrank_name(outer->rank));
+	}
 }
 
 void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const char *name)
@@ -116,7 +124,7 @@ void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const ch
 		outer = innermost(t, new.in_irq);
 		if (outer)
 			check_order(outer, &new);
-		check_interrupts(outer, &new, flags & RFLAGS_IF);
+		check_interrupts(t, &new, flags & RFLAGS_IF);
 	}
 	if (t->nr_held == MAX_HELD_LOCKS)
 		panic("thread %u (%s) holds more than %d locks", t->id, t->name, MAX_HELD_LOCKS);

@@ -115,6 +115,18 @@ u64 sched_idle_ns(unsigned int cpu); /* time that CPU spent halted, ns */
 bool schedule_until(ktime_t deadline);
 /* End of the running thread's slice, 0 while nobody waits for this CPU. Interrupts off. */
 ktime_t sched_slice_end(void);
+/* sched.c: make run queues; put a new thread on @cpu or CPU_ANY; end the current thread; what a thread
+ * that was just switched to does first, interrupts off. */
+void runqueues_init(void);
+void sched_start(struct thread *t, int cpu);
+__noreturn void sched_exit(void);
+void sched_finish_switch(void);
+/* thread.c: drop the reference that a dead thread held on itself; its stack is out of use. Any
+ * context. */
+void thread_bury(struct thread *t);
+/* The thread that runs on @cpu, and how many wait there: for sched_dump(). */
+struct thread *sched_running(unsigned int cpu, unsigned int *waiting);
+
 /* An interrupt: if this CPU was halted, its idle time ends here. Interrupts off. */
 void sched_idle_interrupted(void);
 

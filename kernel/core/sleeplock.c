@@ -55,7 +55,7 @@ bool mutex_trylock(struct mutex *m)
 	return true;
 }
 
-/* ---- rwsem -------------------------------------------------------------------------------- */
+/* --- rwsem --- */
 
 /* What a waiter wants, in waiter.key. */
 static const char want_read, want_write;

@@ -227,6 +227,9 @@ enum evict_how { EVICT_POLITE, EVICT_FORCED };
 u64 inode_evict_all(struct super_block *sb, enum evict_how how);
 /* Calls @fn on every inode that may be dirty, referenced meanwhile; 0 or the first error. */
 int inode_for_each_dirty(struct super_block *sb, int (*fn)(struct inode *inode));
+/* Poweroff: files without a name that are still open lose their contents and their inode now, since
+ * nobody will close them. */
+void inode_delete_orphans(struct super_block *sb);
 /* Make room when unused inodes are many or memory is short. */
 void inode_trim(struct super_block *sb);
 /* Size or blocks changed (after they did): meta_gen, AS_DIRTY_META, dirty list. Any locks of RANK_PAGE

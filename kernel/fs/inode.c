@@ -98,8 +98,9 @@ static void remove_and_free(struct inode *inode)
 	spin_lock(&sb->inode_lock);
 	TAILQ_REMOVE(hash_list(sb, inode->ino), inode, hash);
 	TAILQ_REMOVE(&sb->inodes, inode, link);
-	spin_unlock(&sb->inode_lock);
+	/* Inside: once the lock is free an unmount may free @sb. */
 	wake_up(&sb->inode_wait);
+	spin_unlock(&sb->inode_lock);
 	kfree(inode);
 }
 
@@ -111,8 +112,8 @@ static void clear_state(struct inode *inode, u32 state)
 	inode->state &= ~state;
 	if (!inode->refs)
 		join_unused(inode);
-	spin_unlock(&sb->inode_lock);
 	wake_up(&sb->inode_wait);
+	spin_unlock(&sb->inode_lock);
 }
 
 static bool has_dirty_inode(const struct inode *inode)
@@ -217,21 +218,43 @@ static struct inode *take_memory_victim(struct super_block *sb)
 	return inode;
 }
 
+/* How many inodes there are; *@leaving: how many of them are on their way out. */
+static u64 count_inodes(struct super_block *sb, u64 *leaving)
+{
+	struct inode *inode;
+	u64 nr = 0;
+
+	*leaving = 0;
+	spin_lock(&sb->inode_lock);
+	TAILQ_FOREACH(inode, &sb->inodes, link) {
+		nr++;
+		*leaving += (inode->state & I_FREEING) != 0;
+	}
+	spin_unlock(&sb->inode_lock);
+	return nr;
+}
+
+static bool none_leaving(struct super_block *sb)
+{
+	u64 leaving;
+
+	(void)count_inodes(sb, &leaving);
+	return !leaving;
+}
+
 u64 inode_evict_all(struct super_block *sb, enum evict_how how)
 {
 	unsigned int tries = READ_ONCE(sb->nr_unused);
 	struct inode *inode;
-	u64 left = 0;
+	u64 leaving;
 
 	while (tries-- && (inode = take_victim(sb)))
 		evict(inode, how);
 	while (sb->in_memory && how == EVICT_FORCED && (inode = take_memory_victim(sb)))
 		evict(inode, how);
-	spin_lock(&sb->inode_lock);
-	TAILQ_FOREACH(inode, &sb->inodes, link)
-		left++;
-	spin_unlock(&sb->inode_lock);
-	return left;
+	/* Others may be closing the last of a file just now. */
+	wait_event(&sb->inode_wait, none_leaving(sb));
+	return count_inodes(sb, &leaving);
 }
 
 /* ---- references ---------------------------------------------------------------------------- */
@@ -276,10 +299,10 @@ static bool in_transit(struct super_block *sb, u64 ino)
 }
 
 /*
- * The inode of this number, with a reference, and true; or false, and @fresh (if not NULL) is
- * in the lists now. Waits for one that comes or goes.
+ * The inode of this number, referenced; or NULL, and then @fresh (if not NULL) is in the lists.
+ * Waits for one that comes or goes.
  */
-static bool find_or_insert(struct super_block *sb, u64 ino, struct inode *fresh, struct inode **out)
+static struct inode *find_or_insert(struct super_block *sb, u64 ino, struct inode *fresh)
 {
 	struct inode *inode;
 
@@ -288,13 +311,10 @@ static bool find_or_insert(struct super_block *sb, u64 ino, struct inode *fresh,
 		inode = find(sb, ino);
 		if (!inode && fresh)
 			insert(sb, fresh);
-		else if (inode && !(inode->state & (I_NEW | I_FREEING)))
-			take(inode);
-		else if (inode)
-			*out = NULL;
 		if (!inode || !(inode->state & (I_NEW | I_FREEING))) {
+			if (inode)
+				take(inode);
 			spin_unlock(&sb->inode_lock);
-			*out = inode;
 			return inode;
 		}
 		spin_unlock(&sb->inode_lock);
@@ -302,32 +322,37 @@ static bool find_or_insert(struct super_block *sb, u64 ino, struct inode *fresh,
 	}
 }
 
-static void forget_new(struct inode *inode)
+/* Not in the lists (any more): nobody else knows it. */
+static void forget(struct inode *inode)
 {
 	mapping_destroy(&inode->data);
-	if (inode->sb->ops->destroy_inode && inode->fs)
+	if (inode->sb->ops->destroy_inode)
 		inode->sb->ops->destroy_inode(inode);
 }
 
 int iget(struct super_block *sb, u64 ino, struct inode **out)
 {
-	struct inode *fresh;
+	struct inode *inode = find_or_insert(sb, ino, NULL), *fresh;
 	int err;
 
-	if (find_or_insert(sb, ino, NULL, out))
+	if (inode) {
+		*out = inode;
 		return 0;
+	}
 	inode_trim(sb);
 	fresh = new_inode(sb, ino, I_NEW);
 	if (!fresh)
 		return -ENOMEM;
-	if (find_or_insert(sb, ino, fresh, out)) {
-		forget_new(fresh);
+	inode = find_or_insert(sb, ino, fresh);
+	if (inode) {
+		forget(fresh);
 		kfree(fresh);
+		*out = inode;
 		return 0;
 	}
 	err = sb->ops->read_inode(fresh);
 	if (err) {
-		forget_new(fresh);
+		forget(fresh);
 		remove_and_free(fresh);
 		return err;
 	}
@@ -345,11 +370,13 @@ int inew(struct super_block *sb, u64 ino, u32 mode, struct inode **out)
 	if (!fresh)
 		return -ENOMEM;
 	fresh->mode = mode;
-	/* The former owner of the number may still be on its way out. */
-	if (find_or_insert(sb, ino, fresh, &old)) {
-		printk("%s: inode %lu was handed out twice.\n", sb->type, (unsigned long)ino);
+	/* The number's former owner may still be on its way out; this waits for it. */
+	old = find_or_insert(sb, ino, fresh);
+	if (old) {
+		printk("%s: inode %lu is free on the disk but in use in memory.\n", sb->type,
+		       (unsigned long)ino);
 		iput(old);
-		forget_new(fresh);
+		forget(fresh);
 		kfree(fresh);
 		return -EIO;
 	}
@@ -383,6 +410,30 @@ int inode_for_each_dirty(struct super_block *sb, int (*fn)(struct inode *inode))
 	if (done)
 		iput(done);
 	return err;
+}
+
+void inode_delete_orphans(struct super_block *sb)
+{
+	struct inode *inode;
+
+	for (;;) {
+		spin_lock(&sb->inode_lock);
+		TAILQ_FOREACH(inode, &sb->inodes, link)
+			if (!inode->nlink && !(inode->state & (I_NEW | I_FREEING | I_DELETED)))
+				break;
+		if (inode) {
+			take(inode);
+			inode->state |= I_DELETED;
+		}
+		spin_unlock(&sb->inode_lock);
+		if (!inode)
+			return;
+		down_write(&inode->i_rwsem);
+		if (!truncate_setsize(&inode->data, 0))
+			sb->ops->delete_inode(inode);
+		up_write(&inode->i_rwsem);
+		iput(inode);
+	}
 }
 
 void inode_mark_meta(struct inode *inode)

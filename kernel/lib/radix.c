@@ -69,7 +69,7 @@ static struct radix_node *find_leaf(const struct radix_tree *tree, u64 index)
 	return node;
 }
 
-/* ---- memory ------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 /* Nodes that an insertion at @index may need, seen from the height alone. */
 static unsigned int needed_at_most(unsigned int height, u64 index)
@@ -106,7 +106,7 @@ void radix_preload_end(struct radix_preload *pre)
 		node_free(pre->nodes[--pre->nr], sizeof(struct radix_node));
 }
 
-/* ---- tags --------------------------------------------------------------------------------- */
+/* --- tags --- */
 
 static void set_bits(struct radix_tree *tree, struct radix_node *node, unsigned int tag, u64 bits)
 {
@@ -166,7 +166,7 @@ void radix_retag(struct radix_tree *tree, u64 index, unsigned int set, unsigned 
 	radix_retag_leaf(tree, index & ~(u64)SLOT_MASK, 1UL << (index & SLOT_MASK), set, clear);
 }
 
-/* ---- change ------------------------------------------------------------------------------- */
+/* --- change --- */
 
 static void set_child(struct radix_node *node, unsigned int slot, struct radix_node *child)
 {
@@ -285,7 +285,7 @@ void *radix_delete(struct radix_tree *tree, u64 index)
 	return item;
 }
 
-/* ---- search ------------------------------------------------------------------------------- */
+/* --- search --- */
 
 void *radix_lookup(const struct radix_tree *tree, u64 index)
 {

@@ -44,8 +44,10 @@ struct program {
 const struct program *program_next(const struct program *p);
 /*
  * Run "name arg 'another arg'" in a new address space, wait for it and for all its threads; its
- * exit status. -1 if it could not be started (one line said why).
+ * exit status. PROGRAM_NO_START: it could not be started (one line said why). Negative: a fault
+ * ended it, or it was refused something it cannot do without (one line said what).
  */
+#define PROGRAM_NO_START 127
 int program_run(const char *line);
 /* The same with a ready argument vector. */
 int program_run_argv(int argc, char **argv);

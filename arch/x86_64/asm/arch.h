@@ -47,8 +47,8 @@ struct pgtable;
 
 /* --- provided by arch/x86_64, used by kernel/core --- */
 
-/* Save callee-saved registers and the stack pointer at *@save_sp, load @next_sp, return on the other
- * stack. Interrupts off. switch.asm. */
+/* Save callee-saved registers and the stack pointer at *@save_sp, load @next_sp, return on the
+ * other stack. Interrupts off. switch.asm. */
 void arch_switch_stack(u64 *save_sp, u64 next_sp);
 /* Prepare a new stack so that the first switch to it calls thread_start(@t). Returns the sp. */
 u64 arch_prepare_stack(void *stack_top, struct thread *t);

@@ -8,15 +8,15 @@
 
 #include "kernel/lib/types.h"
 
-#define atomic_xchg(p, v)      __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_xchg(p, v)	__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #define atomic_add_return(p, v) __atomic_add_fetch((p), (v), __ATOMIC_SEQ_CST)
 #define atomic_sub_return(p, v) __atomic_sub_fetch((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_or(p, v)	       ((void)__atomic_or_fetch((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_and(p, v)       ((void)__atomic_and_fetch((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_fetch_or(p, v)  __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_fetch_and(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
-#define atomic_load(p)	       __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define atomic_store(p, v)     __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define atomic_or(p, v)		((void)__atomic_or_fetch((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_and(p, v)	((void)__atomic_and_fetch((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_fetch_or(p, v)	__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_fetch_and(p, v)	__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+#define atomic_load(p)		__atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define atomic_store(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
 /* If *p == old set it to @new; true if it did. */
 #define atomic_cas(p, old, new)                                                                    \
@@ -44,12 +44,18 @@ static inline bool test_bit(const unsigned long *word, unsigned int bit)
 
 static inline void set_bit(unsigned long *word, unsigned int bit)
 {
-	__asm__ volatile("lock btsq %1, %0" : "+m"(*word) : "Jr"((unsigned long)bit) : "memory", "cc");
+	__asm__ volatile("lock btsq %1, %0"
+			 : "+m"(*word)
+			 : "Jr"((unsigned long)bit)
+			 : "memory", "cc");
 }
 
 static inline void clear_bit(unsigned long *word, unsigned int bit)
 {
-	__asm__ volatile("lock btrq %1, %0" : "+m"(*word) : "Jr"((unsigned long)bit) : "memory", "cc");
+	__asm__ volatile("lock btrq %1, %0"
+			 : "+m"(*word)
+			 : "Jr"((unsigned long)bit)
+			 : "memory", "cc");
 }
 
 /* Returns the bit's former value. */

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open.c - open files: made by name, counted, closed; and reading directories through them.
+ *
+ * Owns:  every struct file.
+ * Not:   the walk (namei.c), contents (file.c).
+ * Locks: as namei.c; pos_lock, then the namespace, in vfs_readdir.
+ * Key fact: a mapping holds a reference on its file, so that a file lives until the last of its
+ *        descriptors and areas is gone, whatever its name became.
+ */
+#include <errno.h>
+
+#include "kernel/fs/vfs.h"
+#include "kernel/mm/kmalloc.h"
+
+static bool wants_write(u32 flags)
+{
+	return (flags & FS_O_ACCMODE) != 0; /* O_WRONLY or O_RDWR */
+}
+
+static int may_open(const struct inode *inode, u32 flags)
+{
+	if ((inode->mode & FS_IFMT) == FS_IFLNK)
+		return -ELOOP;
+	if (inode_is_dir(inode))
+		return wants_write(flags) || flags & (FS_O_CREAT | FS_O_TRUNC) ? -EISDIR : 0;
+	if (!inode_is_file(inode))
+		return -ENXIO; /* a device or a pipe of another system */
+	return wants_write(flags) && inode->sb->read_only ? -EROFS : 0;
+}
+
+static int open_inode(const char *path, u32 flags, u32 mode, struct inode **out)
+{
+	struct inode *inode;
+	int err;
+
+	if (flags & FS_O_CREAT)
+		return walk_create(path, flags & FS_O_EXCL, FS_IFREG | (mode & 07777), out);
+	down_read(&mount_lock);
+	err = walk(path, &inode);
+	up_read(&mount_lock);
+	if (!err)
+		*out = inode;
+	return err;
+}
+
+int vfs_open(const char *path, u32 flags, u32 mode, struct file **out)
+{
+	struct inode *inode;
+	struct file *file;
+	int err;
+
+	if ((flags & FS_O_ACCMODE) == FS_O_ACCMODE)
+		return -EINVAL;
+	/* First what can fail without a trace. */
+	file = kzalloc(sizeof(*file));
+	if (!file)
+		return -ENOMEM;
+	err = open_inode(path, flags, mode, &inode);
+	if (err)
+		goto out_free;
+	err = may_open(inode, flags);
+	if (!err && flags & FS_O_TRUNC && wants_write(flags)) {
+		down_write(&inode->i_rwsem);
+		err = inode_truncate(inode, 0);
+		up_write(&inode->i_rwsem);
+	}
+	if (err)
+		goto out_iput;
+	file->inode = inode;
+	file->flags = flags;
+	file->refs = 1;
+	/* No lock of RANK_MOUNT is ever taken with it: it comes before the namespace and i_rwsem. */
+	mutex_init(&file->pos_lock, "pos_lock", RANK_MOUNT);
+	*out = file;
+	return 0;
+
+out_iput:
+	iput(inode);
+out_free:
+	kfree(file);
+	return err;
+}
+
+void file_get(struct file *file)
+{
+	atomic_inc(&file->refs);
+}
+
+void file_put(struct file *file)
+{
+	if (!atomic_dec_and_test(&file->refs))
+		return;
+	iput(file->inode);
+	kfree(file);
+}
+
+void file_vma_open(struct vm_area *vma)
+{
+	file_get(vma->file);
+}
+
+void file_vma_close(struct vm_area *vma)
+{
+	file_put(vma->file);
+}
+
+int vfs_readdir(struct file *dir, struct dirent_out *out)
+{
+	struct inode *inode = dir->inode;
+	int found = 0;
+
+	if (!inode_is_dir(inode))
+		return -ENOTDIR;
+	mutex_lock(&dir->pos_lock);
+	down_read(&inode->sb->namespace);
+	if (inode->nlink)
+		found = inode->ops->readdir(inode, &dir->pos, out);
+	up_read(&inode->sb->namespace);
+	mutex_unlock(&dir->pos_lock);
+	return found;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pageio.c - runs of pages to bios, and what happens when a bio ends.
+ *
+ * Owns:  which pages and blocks share a request; the end of reading and of writeback.
+ * Not:   where blocks are (map_run_fn), what is dirty (mm).
+ * Locks: none of its own. Completion runs in interrupt context.
+ * Key fact: nearly every page is one extent, and it goes to the disk with its neighbours in one bio
+ *        whose page list is all the bookkeeping there is. Only a page whose blocks are scattered,
+ *        or that EOF cuts, needs a counter of its own.
+ *
+ * A page under I/O stays in its mapping, and the mapping lives: truncate and eviction wait for it.
+ */
+#include "kernel/fs/pageio.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "kernel/core/printk.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/mm/page_dirty.h"
+
+/* One call of pageio_read() or pageio_write(). */
+struct pass {
+	struct inode *inode;
+	map_run_fn map;
+	u64 size;	      /* of the file, when the pass began */
+	u32 block_shift;      /* log2 of the block size */
+	u32 per_page;	      /* blocks */
+	u64 run_lblock;	      /* first block of @run in the file */
+	struct block_run run; /* the last answer of map(); nr 0: none yet */
+	struct bio *bio;      /* being filled, or NULL */
+	u64 want;	      /* disk block that would continue it */
+};
+
+/* A page in several requests, or one whose end must be zeroed. */
+struct page_io {
+	struct page *page;
+	int pending; /* a: requests under way, and one while they are made */
+	int error;   /* a: of any of them */
+	u16 op;	     /* BIO_READ or BIO_WRITE */
+	u32 zero_from; /* bytes from here on lie behind EOF */
+};
+
+static void start_pass(struct pass *p, struct address_space *mapping, map_run_fn map)
+{
+	struct inode *inode = mapping->host;
+
+	*p = (struct pass){
+		.inode = inode,
+		.map = map,
+		.size = READ_ONCE(mapping->size),
+		.block_shift = (u32)__builtin_ctz(inode->sb->block_size),
+		.per_page = PAGE_SIZE / inode->sb->block_size,
+	};
+}
+
+static void submit_pending(struct pass *p)
+{
+	if (p->bio)
+		submit_bio(p->bio);
+	p->bio = NULL;
+}
+
+static struct bio *start_bio(struct pass *p, enum bio_op op, u64 block, void (*end)(struct bio *))
+{
+	struct bio *bio = bio_alloc(p->inode->sb->dev, op,
+				    block << (p->block_shift - SECTOR_SHIFT));
+
+	BUG_ON(!bio); /* we may sleep, so we get one */
+	bio->end_io = end;
+	return bio;
+}
+
+/* Add the whole @page, which begins at disk block @block, to the request at hand or to a new one. */
+static inline void add_page(struct pass *p, enum bio_op op, struct page *page, u64 block,
+			    void (*end)(struct bio *))
+{
+	if (!p->bio || block != p->want || !bio_add(p->bio, page_to_phys(page), PAGE_SIZE)) {
+		submit_pending(p);
+		p->bio = start_bio(p, op, block, end);
+		BUG_ON(!bio_add(p->bio, page_to_phys(page), PAGE_SIZE));
+	}
+	page_list_add(&p->bio->pages, page);
+	p->want = block + p->per_page;
+}
+
+/* How many blocks of @page lie inside EOF, the last one perhaps in part. */
+static u32 blocks_inside(const struct pass *p, const struct page *page)
+{
+	u64 start = page->index << PAGE_SHIFT;
+
+	if (start >= p->size)
+		return 0;
+	return (u32)((min(p->size - start, PAGE_SIZE) + (1u << p->block_shift) - 1) >>
+		     p->block_shift);
+}
+
+/* Make p->run cover @lblock; asks for as much as @pages more pages may need. */
+static int map_block(struct pass *p, u64 lblock, u32 pages)
+{
+	int err;
+
+	if (p->run.nr && lblock >= p->run_lblock && lblock < p->run_lblock + p->run.nr)
+		return 0;
+	p->run.nr = 0;
+	err = p->map(p->inode, lblock, pages * p->per_page, &p->run);
+	p->run_lblock = lblock;
+	return err;
+}
+
+/* Is all of @page one extent (or one hole, *@block 0)? */
+static bool is_one_extent(struct pass *p, const struct page *page, u32 pages, u64 *block)
+{
+	u64 lblock = page->index * p->per_page, skip;
+
+	if (map_block(p, lblock, pages))
+		return false;
+	skip = lblock - p->run_lblock;
+	if (p->run.nr - skip < p->per_page)
+		return false;
+	*block = p->run.block ? p->run.block + skip : 0;
+	return true;
+}
+
+/* ---- ends ---------------------------------------------------------------------------------- */
+
+/* Whatever the device said, the file knows two errors. */
+static void note_write_error(struct address_space *mapping, pgoff_t index, int error)
+{
+	struct inode *inode = mapping->host;
+
+	printk("%s: %s: inode %lu, page %lu: write failed (error %d).\n", inode->sb->type,
+	       inode->sb->dev->name, (unsigned long)mapping->ino, (unsigned long)index, error);
+	mapping_set_error(mapping, error == -ENOSPC ? -ENOSPC : -EIO);
+}
+
+static void note_read_error(struct address_space *mapping, pgoff_t index, int error)
+{
+	struct inode *inode = mapping->host;
+
+	printk("%s: %s: inode %lu, page %lu: read failed (error %d).\n", inode->sb->type,
+	       inode->sb->dev->name, (unsigned long)mapping->ino, (unsigned long)index, error);
+}
+
+static void end_write(struct bio *bio)
+{
+	if (unlikely(bio->status))
+		note_write_error(bio->pages.first->mapping, bio->pages.first->index, bio->status);
+	end_pages_writeback(&bio->pages);
+	bio_free(bio);
+}
+
+static void end_read(struct bio *bio)
+{
+	struct page *page, *next;
+
+	if (unlikely(bio->status))
+		note_read_error(bio->pages.first->mapping, bio->pages.first->index, bio->status);
+	for (page = bio->pages.first; page; page = next) {
+		next = page->next;
+		filemap_end_read(page, bio->status);
+	}
+	bio_free(bio);
+}
+
+static void put_page_io(struct page_io *io)
+{
+	struct page *page = io->page;
+
+	if (!atomic_dec_and_test(&io->pending))
+		return;
+	if (io->op == BIO_WRITE) {
+		if (io->error)
+			note_write_error(page->mapping, page->index, io->error);
+		end_page_writeback(page);
+	} else {
+		if (io->error)
+			note_read_error(page->mapping, page->index, io->error);
+		else
+			memset((char *)page_address(page) + io->zero_from, 0,
+			       PAGE_SIZE - io->zero_from);
+		filemap_end_read(page, io->error);
+	}
+	kfree(io);
+}
+
+static void end_part(struct bio *bio)
+{
+	struct page_io *io = bio->private;
+
+	if (bio->status)
+		WRITE_ONCE(io->error, bio->status);
+	bio_free(bio);
+	put_page_io(io);
+}
+
+/* ---- pages in parts ------------------------------------------------------------------------ */
+
+/* One extent of a page; without memory for @io it is waited for. */
+static int do_part(struct pass *p, enum bio_op op, struct page *page, u32 first, u32 nr, u64 block,
+		   struct page_io *io)
+{
+	struct bio *bio = start_bio(p, op, block, end_part);
+	int err;
+
+	BUG_ON(!bio_add(bio, page_to_phys(page) + (first << p->block_shift),
+			nr << p->block_shift));
+	if (io) {
+		bio->private = io;
+		atomic_inc(&io->pending);
+		submit_bio(bio);
+		return 0;
+	}
+	err = submit_bio_wait(bio);
+	bio_free(bio);
+	return err;
+}
+
+/* Every extent of @page up to its block @end. Holes are zeros: read as such, not written. */
+static int do_parts(struct pass *p, enum bio_op op, struct page *page, u32 end, struct page_io *io)
+{
+	u64 lblock = page->index * p->per_page;
+	u32 first = 0;
+	int err = 0;
+
+	while (first < end && !err) {
+		u64 skip, block;
+		u32 nr;
+
+		err = map_block(p, lblock + first, 1);
+		if (err)
+			break;
+		skip = lblock + first - p->run_lblock;
+		nr = (u32)min((u64)(end - first), p->run.nr - skip);
+		block = p->run.block ? p->run.block + skip : 0;
+		if (block)
+			err = do_part(p, op, page, first, nr, block, io);
+		else if (op == BIO_READ)
+			memset((char *)page_address(page) + (first << p->block_shift), 0,
+			       nr << p->block_shift);
+		first += nr;
+	}
+	return err;
+}
+
+static struct page_io *new_page_io(const struct pass *p, enum bio_op op, struct page *page)
+{
+	struct page_io *io = kmalloc(sizeof(*io));
+	u64 start = page->index << PAGE_SHIFT;
+
+	if (io)
+		*io = (struct page_io){
+			.page = page,
+			.pending = 1,
+			.op = (u16)op,
+			.zero_from = p->size <= start ? 0 : (u32)min(p->size - start, PAGE_SIZE),
+		};
+	return io;
+}
+
+static void write_in_parts(struct pass *p, struct page *page)
+{
+	struct page_io *io = new_page_io(p, BIO_WRITE, page);
+	int err;
+
+	submit_pending(p); /* who asks for a bio holds none */
+	err = do_parts(p, BIO_WRITE, page, blocks_inside(p, page), io);
+	if (io) {
+		if (err)
+			WRITE_ONCE(io->error, err);
+		put_page_io(io);
+		return;
+	}
+	if (err)
+		note_write_error(page->mapping, page->index, err);
+	end_page_writeback(page);
+}
+
+static void read_in_parts(struct pass *p, struct page *page)
+{
+	struct page_io *io = new_page_io(p, BIO_READ, page);
+	int err;
+
+	if (!io) {
+		filemap_end_read(page, -ENOMEM);
+		return;
+	}
+	submit_pending(p);
+	err = do_parts(p, BIO_READ, page, blocks_inside(p, page), io);
+	if (err)
+		WRITE_ONCE(io->error, err);
+	put_page_io(io);
+}
+
+/* ---- the two passes ------------------------------------------------------------------------ */
+
+void pageio_write(struct address_space *mapping, struct page_list *pages, map_run_fn map)
+{
+	struct page *page, *next;
+	u32 left = pages->nr;
+	struct pass p;
+	u64 block;
+
+	start_pass(&p, mapping, map);
+	for (page = pages->first; page; page = next, left--) {
+		next = page->next;
+		if (likely(test_bit(&page->flags, PG_blocks)))
+			block = page->private;
+		else if (blocks_inside(&p, page) != p.per_page ||
+			 !is_one_extent(&p, page, left, &block) || !block) {
+			write_in_parts(&p, page);
+			continue;
+		}
+		add_page(&p, BIO_WRITE, page, block, end_write);
+	}
+	submit_pending(&p);
+}
+
+static void read_page(struct pass *p, struct page *page, u32 left)
+{
+	u32 inside = blocks_inside(p, page);
+	bool one = false;
+	u64 block = 0;
+
+	if (inside == p->per_page)
+		one = is_one_extent(p, page, left, &block);
+	if (one && block && page_may_have_blocks(p->inode, page))
+		page_set_blocks(page, block);
+	if (!inside || (one && !block)) {
+		memset(page_address(page), 0, PAGE_SIZE);
+		filemap_end_read(page, 0);
+	} else if (one && (page->index + 1) << PAGE_SHIFT <= p->size) {
+		add_page(p, BIO_READ, page, block, end_read);
+	} else {
+		read_in_parts(p, page);
+	}
+}
+
+void pageio_read(struct address_space *mapping, struct page_list *pages, map_run_fn map)
+{
+	struct page *page, *next;
+	u32 left = pages->nr;
+	struct pass p;
+
+	start_pass(&p, mapping, map);
+	for (page = pages->first; page; page = next, left--) {
+		next = page->next;
+		read_page(&p, page, left);
+	}
+	submit_pending(&p);
+}

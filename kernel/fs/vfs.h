@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vfs.h - what the files of this folder tell each other, and nobody else.
+ */
+#ifndef KERNEL_FS_VFS_H
+#define KERNEL_FS_VFS_H
+
+#include "kernel/fs/fs.h"
+
+/* mount.c: held to read while a path is walked and what it leads to is done; to write while the
+ * table changes. RANK_MOUNT. */
+extern struct rwsem mount_lock;
+
+/* The root directory of all, referenced, or NULL while nothing is mounted. mount_lock held. */
+struct inode *mount_root(void);
+/* What is mounted on @dir, which has I_COVERED. mount_lock held. */
+struct super_block *mounted_on(const struct inode *dir);
+
+/* namei.c: what @path leads to, referenced. mount_lock held. */
+int walk(const char *path, struct inode **out);
+/* The same, or a new file of @mode if the name is free (-EEXIST if it is not and @exclusive). No lock
+ * held. */
+int walk_create(const char *path, bool exclusive, u32 mode, struct inode **out);
+
+/* file.c: with owed times settled first. */
+void inode_stat(struct inode *inode, struct kstat *st);
+/* i_rwsem w held: the file ends at @size from now on, its blocks too. */
+int inode_truncate(struct inode *inode, u64 size);
+
+#endif
