@@ -119,18 +119,23 @@ COMMAND(ls, ls, "[PATH]", "list a directory or a file");
 static int cat_file(const char *path)
 {
 	int fd = open(path, O_RDONLY);
+	char last = '\n';
 	char buf[1024];
-	ssize_t n = 0;
+	ssize_t n;
 
 	if (fd < 0)
 		return complain("cat", path);
 	fflush(stdout);
 	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		last = buf[n - 1];
 		if (write(STDOUT_FILENO, buf, n) != n) {
 			n = -1;
 			break;
 		}
 	}
+	/* The prompt belongs to a line of its own. */
+	if (last != '\n' && isatty(STDOUT_FILENO))
+		putchar('\n');
 	if (n < 0)
 		complain("cat", path);
 	close(fd);
@@ -262,7 +267,10 @@ static int mount(int argc, char **argv)
 	if (argc == 1) {
 		const char *on = db_fs_device("/");
 
-		printf("/ is %s on %s\n", type ? type : "not mounted", on ? on : "no device");
+		if (type)
+			printf("/ is %s on %s\n", type, on ? on : "no device");
+		else
+			printf("mount: nothing is mounted\n");
 		return 0;
 	}
 	if (argc < 3) {

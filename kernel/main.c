@@ -113,6 +113,7 @@ void kmain(const struct boot_info *info)
 	boot = info;
 	cpu_init(0);
 	serial_init();
+	parse_arguments();
 	early_init(info);
 	pgtable_boot(info, early_alloc);
 	prove_write_protect();
@@ -125,7 +126,6 @@ void kmain(const struct boot_info *info)
 	apic_init_cpu();
 	timer_init();
 	timer_init_cpu();
-	parse_arguments();
 	sched_init(thread_alloc, thread_free);
 	sched_init_cpu(thread_alloc());
 	smp_set_memory(stack_alloc);

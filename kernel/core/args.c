@@ -231,7 +231,7 @@ void args_print(void)
 {
 	const char *last = "";
 
-	/* In alphabetical order: each round finds the next name. A few dozen, so squared is fine. */
+	/* In alphabetical order: each round finds the next name, of a few dozen. */
 	for (;;) {
 		const struct arg *next = NULL;
 		struct arg *a;

@@ -3,8 +3,8 @@
  * clock.c - the time, and the per-CPU lists of timers.
  *
  * Owns:  what the one-shot hardware timer is armed for.
- * Locks: bases[cpu].lock (irqsave, RANK_TIMER) guards that list and every timer whose ->cpu says so,
- *        armed or not. A timer changes its CPU only under the lock of the old one.
+ * Locks: bases[cpu].lock (irqsave, RANK_TIMER) guards that list and every timer whose ->cpu says
+ *        so, armed or not. A timer changes its CPU only under the lock of the old one.
  * Tickless: the hardware is armed for the first timer or for the end of the running thread's slice,
  *        whichever is earlier, and not at all if there is neither. It is left armed too early
  *        rather than written too often: an interrupt with nothing due only arms it anew.
@@ -46,7 +46,7 @@ void clock_init(u64 hz, u64 realtime_sec)
 
 ktime_t ktime_get(void)
 {
-	/* 64 x 64 to 128 bits: right for centuries. Before clock_init() mult is 0, and so is time. */
+	/* 64 x 64 to 128 bits: right for centuries. Before clock_init() mult and time are 0. */
 	return (ktime_t)((unsigned __int128)(rdtsc() - tsc_start) * mult >> MULT_SHIFT);
 }
 

@@ -2,17 +2,18 @@
 /*
  * lockrank.c - is this lock taken in the one order? Runs with debug=1 only.
  *
- * Owns:  thread->held: what the thread holds, in order of acquisition. An interrupt handler notes its
- *        locks on top of the interrupted thread's, marked, and interrupts are off while the list is
- *        changed, so that it never meets a half written entry.
+ * Owns:  thread->held: what the thread holds, in order of acquisition. An interrupt handler notes
+ *        its locks on top of the interrupted thread's, marked, and interrupts are off while the
+ *        list is changed, so that it never meets a half written entry.
  *
  * Two checks. (1) Rank and order rise along what one context holds. What the interrupted thread
- * holds does not count for the handler: it came from nowhere. But (2) the handler may wait for a lock
- * whose holder waits for the interrupted thread:
+ * holds does not count for the handler: it came from nowhere. But (2) the handler may wait for a
+ * lock whose holder waits for the interrupted thread:
  *	CPU 0 holds B, interrupts on;		CPU 1 takes A, then waits for B
  *	an interrupt comes and waits for A
- * So a lock that interrupts take (A) must always be held with interrupts off, and while it is held no
- * lock may be taken that is ever held with interrupts on (B). Learnt per rank, as locks are used.
+ * So a lock that interrupts take (A) must always be held with interrupts off, and while it is held
+ * no lock may be taken that is ever held with interrupts on (B). Learnt per rank, as locks are
+ * used.
  */
 #include "kernel/core/lockrank.h"
 

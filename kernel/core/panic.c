@@ -69,6 +69,26 @@ static void print_registers(const struct trap_frame *f)
 	       (unsigned long)f->r14, (unsigned long)f->r15);
 }
 
+/* Without a frame: where panic() was called and what the CPU holds now; the caller-saved registers
+ * are gone. */
+static void print_registers_here(u64 rbp)
+{
+	const u64 *frame = (const u64 *)rbp; /* panic()'s own: saved rbp, return address */
+	char sym[96];
+	u64 rbx, r12, r13, r14, r15;
+
+	__asm__ volatile("mov %%rbx, %0; mov %%r12, %1; mov %%r13, %2; mov %%r14, %3; mov %%r15, %4"
+			 : "=m"(rbx), "=m"(r12), "=m"(r13), "=m"(r14), "=m"(r15));
+	printk("  rip %#018lx %s\n", (unsigned long)frame[1], ksym(frame[1], sym, sizeof(sym)));
+	printk("  rsp %#018lx rbp %#018lx rflags %#lx\n", (unsigned long)(rbp + 16),
+	       (unsigned long)frame[0], (unsigned long)read_rflags());
+	printk("  cr0 %#lx cr2 %#018lx cr3 %#lx cr4 %#lx\n", (unsigned long)read_cr0(),
+	       (unsigned long)read_cr2(), (unsigned long)read_cr3(), (unsigned long)read_cr4());
+	printk("  rbx %#018lx r12 %#018lx r13 %#018lx\n", (unsigned long)rbx, (unsigned long)r12,
+	       (unsigned long)r13);
+	printk("  r14 %#018lx r15 %#018lx\n", (unsigned long)r14, (unsigned long)r15);
+}
+
 static void print_backtrace(u64 rbp)
 {
 	u64 pcs[BACKTRACE_MAX];
@@ -99,6 +119,8 @@ static __noreturn void tell_and_exit(const struct trap_frame *frame, u64 rbp, co
 	printk("\n");
 	if (frame)
 		print_registers(frame);
+	else
+		print_registers_here(rbp);
 	print_backtrace(rbp);
 	printk("held locks:\n");
 	lockrank_dump();

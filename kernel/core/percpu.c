@@ -2,7 +2,7 @@
 /*
  * percpu.c - the CPUs' own memory.
  *
- * Owns:  cpus[], nr_cpus, and the promise that the offsets which assembly and inlines use are right.
+ * Owns:  cpus[], nr_cpus, and the promise that the offsets in assembly and inlines are right.
  * What never changes is filled in by the compiler, so that a spinlock works before anything ran.
  */
 #include "kernel/core/percpu.h"

@@ -96,8 +96,8 @@ static bool wants_look(struct runqueue *rq, unsigned int cpu)
 	return rq->nr == 1;
 }
 
-/* Queue @t, which is ->queued already and in no queue, on its CPU. Interrupts and preemption off, no
- * run queue locked. */
+/* Queue @t, which is ->queued already and in no queue, on its CPU. Interrupts and preemption off,
+ * no run queue locked. */
 static void deliver(struct thread *t)
 {
 	unsigned int cpu = t->cpu;

@@ -124,7 +124,7 @@ __attribute__((noinline)) void sched_finish_switch(void)
 	/* Read before on_cpu falls: after that it may run, and die, elsewhere. */
 	bool dead = prev->state == THREAD_DEAD;
 
-	/* Release: its registers are on its stack. Pairs with the loads in choose_cpu(), steal(). */
+	/* Release: its registers are saved. Pairs with the loads in choose_cpu() and steal(). */
 	atomic_store(&prev->on_cpu, false);
 	if (dead)
 		thread_bury(prev);
@@ -210,7 +210,7 @@ __noreturn void sched_idle_loop(void)
 	cpumask_t bit = (cpumask_t)1 << c->id;
 
 	BUG_ON(c->current != c->idle);
-	/* Not preempted, so that the bit is ours alone to clear and halted time is all idle time. */
+	/* Not preempted, so that all the time between bit and switch is idle time. */
 	preempt_disable();
 	for (;;) {
 		irq_enable();

@@ -110,13 +110,13 @@ u64 sched_idle_ns(unsigned int cpu); /* time that CPU spent halted, ns */
 
 /* --- between the files of kernel/core --- */
 
-/* Give the CPU away until sched_wake() or @deadline; the thread has set its state to sleeping before
- * it looked for the last time whether it must. False: the deadline passed. */
+/* Give the CPU away until sched_wake() or @deadline; the thread has set its state to sleeping
+ * before it looked for the last time whether it must. False: the deadline passed. */
 bool schedule_until(ktime_t deadline);
 /* End of the running thread's slice, 0 while nobody waits for this CPU. Interrupts off. */
 ktime_t sched_slice_end(void);
-/* sched.c: make run queues; put a new thread on @cpu or CPU_ANY; end the current thread; what a thread
- * that was just switched to does first, interrupts off. */
+/* Make run queues; put a new thread on @cpu or CPU_ANY; end the current thread; what a thread that
+ * was just switched to does first, interrupts off. */
 void runqueues_init(void);
 void sched_start(struct thread *t, int cpu);
 __noreturn void sched_exit(void);

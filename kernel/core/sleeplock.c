@@ -4,14 +4,14 @@
  *
  * Fast paths are in sleeplock.h. Both keep who waits in a wait queue under its lock.
  *
- * mutex: state 2 means that somebody may sleep. A waiter always writes 2 when it tries, so the holder
- * after it wakes the next one when it unlocks, even when there is none: one wake-up too many at the
- * end of a row, never one too few.
+ * mutex: state 2 means that somebody may sleep. A waiter always writes 2 when it tries, so it wakes
+ * the next one when it unlocks, even when there is none: one wake-up too many at the end of a row,
+ * never one too few.
  *
- * rwsem: once RWSEM_WAITERS is set no fast path gets in, and releasing leads to grant(), which hands
- * the lock to the first in the line: one writer, or all readers up to the next writer. The flag is
- * set, cleared and the lock granted only under wait.lock; outside it only holders change the state,
- * by leaving.
+ * rwsem: once RWSEM_WAITERS is set no fast path gets in, and releasing leads to grant(), which
+ * hands the lock to the first in the line: one writer, or all readers up to the next writer. The
+ * flag is set, cleared and the lock granted only under wait.lock; outside it only holders change
+ * the state, by leaving.
  */
 #include "kernel/core/sleeplock.h"
 

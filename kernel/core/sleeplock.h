@@ -59,7 +59,7 @@ struct rwsem {
 	u32 rank; /* s */
 	const char *name;
 	struct thread *owner;	/* the writer, while held for write */
-	struct wait_queue wait; /* who sleeps, in order of arrival; the lock is handed to the first */
+	struct wait_queue wait; /* who sleeps, in order of arrival */
 };
 #define RWSEM_WRITER  0x40000000u
 #define RWSEM_WAITERS 0x80000000u

@@ -84,8 +84,8 @@ enum stat_id {
 /* Offset of stats[] in struct cpu; kernel/core/stat.c asserts that it agrees. */
 #define CPU_STATS_OFFSET 56
 
-/* No "memory" clobber: nobody reads a counter but by stat_read(), and the compiler keeps what it has
- * in registers. A constant id costs one instruction, the rare variable one (a table) two. */
+/* No "memory" clobber: nobody reads a counter but by stat_read(), and the compiler keeps what it
+ * has in registers. A constant id costs one instruction, the rare variable one (a table) two. */
 static inline void stat_inc(enum stat_id id)
 {
 	u64 offset = CPU_STATS_OFFSET + 8 * (u64)id;
@@ -111,7 +111,7 @@ u64 stat_read(enum stat_id id);
 const char *stat_name(enum stat_id id);
 const char *stat_doc(enum stat_id id);
 
-/* All counters at once, to subtract two of them: struct stats a, b; ... b.v[STAT_X] - a.v[STAT_X] */
+/* All counters at once, to subtract two: struct stats a, b; ... b.v[STAT_X] - a.v[STAT_X] */
 struct stats {
 	u64 v[NR_STATS];
 };

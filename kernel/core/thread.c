@@ -5,10 +5,10 @@
  * Owns:  the list of all threads, their references. Not: when they run (sched.c).
  * Locks: all_lock (RANK_RUNQUEUE, irqsave) guards the list.
  *
- * Two hold a thread: its creator, until thread_join() or thread_put(), and it itself, until its stack
- * was left for the last time. Whoever drops the last reference may therefore free the stack; but
- * the scheduler, which drops the thread's own, may not sleep as freeing does. A thread that nobody
- * joins goes to the graveyard; the next who creates or counts threads frees what lies there.
+ * Two hold a thread: its creator, until thread_join() or thread_put(), and it itself, until its
+ * stack was left for the last time. Whoever drops the last reference may therefore free the stack;
+ * but the scheduler, which drops the thread's own, may not sleep as freeing does. A thread that
+ * nobody joins goes to the graveyard; the next who creates or counts threads frees what lies there.
  */
 #include <errno.h>
 

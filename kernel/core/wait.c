@@ -51,7 +51,7 @@ void wait_prepare(struct wait_queue *wq, struct waiter *w, const void *key)
 	t->waits_for = wq->lock.name;
 	WRITE_ONCE(t->state, THREAD_SLEEPING);
 	spin_unlock_irqrestore(&wq->lock, flags);
-	full_fence(); /* the caller tests its condition now; pairs with the fence in wake_up_some() */
+	full_fence(); /* the caller tests its condition next; pairs with wake_up_some() */
 }
 
 bool wait_sleep(ktime_t deadline)

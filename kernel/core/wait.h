@@ -40,7 +40,7 @@ bool wait_sleep(ktime_t deadline); /* false: the deadline passed */
 void wait_finish(struct wait_queue *wq, struct waiter *w);
 
 /* Wake all (or those with @key). Any context, interrupt handlers too. Returns how many. The caller
- * has changed the condition by any kind of store; a queue without waiters costs a fence and a load. */
+ * has changed the condition by any kind of store; without waiters it costs a fence and a load. */
 unsigned int wake_up(struct wait_queue *wq);
 unsigned int wake_up_one(struct wait_queue *wq); /* the one that waits longest */
 unsigned int wake_up_key(struct wait_queue *wq, const void *key);

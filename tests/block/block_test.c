@@ -70,8 +70,8 @@ static void prepare(struct flight *f, struct blkdev *dev, enum bio_op op, sector
 	f->bio->private = f;
 }
 
-void take_off(struct flight *f, struct blkdev *dev, enum bio_op op, sector_t sector, u8 *const *pages,
-	      unsigned int nr)
+void take_off(struct flight *f, struct blkdev *dev, enum bio_op op, sector_t sector,
+	      u8 *const *pages, unsigned int nr)
 {
 	prepare(f, dev, op, sector);
 	for (unsigned int i = 0; i < nr; i++)

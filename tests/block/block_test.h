@@ -35,9 +35,10 @@ struct flight {
 extern unsigned int flights_ended;
 
 /* Start @op on @dev: @nr pages of memory from @pages on, or @len bytes without memory. */
-void take_off(struct flight *f, struct blkdev *dev, enum bio_op op, sector_t sector, u8 *const *pages,
-	      unsigned int nr);
-void take_off_extent(struct flight *f, struct blkdev *dev, enum bio_op op, sector_t sector, u32 len);
+void take_off(struct flight *f, struct blkdev *dev, enum bio_op op, sector_t sector,
+	      u8 *const *pages, unsigned int nr);
+void take_off_extent(struct flight *f, struct blkdev *dev, enum bio_op op, sector_t sector,
+		     u32 len);
 bool landed(const struct flight *f);
 int land(struct flight *f); /* wait; its status; frees the bio */
 

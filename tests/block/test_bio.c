@@ -6,13 +6,10 @@
 
 #include "kernel/block/ramblk.h"
 #include "kernel/core/sched.h"
+#include "kernel/core/wait.h"
 #include "kernel/mm/page_alloc.h"
 #include "tests/block/block_test.h"
 #include "tests/ktest.h"
-
-static void no_end(struct bio *bio)
-{
-}
 
 KTEST(bio, neighbours_become_one_segment)
 {
@@ -25,7 +22,7 @@ KTEST(bio, neighbours_become_one_segment)
 	EXPECT(bio_add(bio, 0x11000, 512));
 	EXPECT(bio_add(bio, 0x11200, 512));
 	EXPECT_EQ(bio->nr_segs, 1);
-	EXPECT(bio_add(bio, 0x11800, 512)); /* a gap */
+	EXPECT(bio_add(bio, 0x11800, 512));  /* a gap */
 	EXPECT(bio_add(bio, 0x0f000, 4096)); /* before, not behind */
 	EXPECT_EQ(bio->nr_segs, 3);
 	EXPECT_EQ(bio->seg[0].addr, 0x10000);
@@ -259,17 +256,19 @@ struct hungry {
 	struct page *pages; /* chained by ->next: all that there were */
 	struct bio *bios[64];
 	unsigned int nr;
-	bool refused, waiting, woke;
+	bool go, asked, served;
+	struct wait_queue wait;
 };
 
-static int wait_for_a_bio(void *arg)
+static int ask_for_a_bio(void *arg)
 {
 	struct hungry *h = arg;
 	struct bio *bio;
 
-	WRITE_ONCE(h->waiting, true);
+	wait_event(&h->wait, READ_ONCE(h->go));
+	WRITE_ONCE(h->asked, true);
 	bio = bio_alloc(h->dev, BIO_WRITE, 0);
-	WRITE_ONCE(h->woke, true);
+	WRITE_ONCE(h->served, bio != NULL);
 	bio_free(bio);
 	return 0;
 }
@@ -298,33 +297,31 @@ static void give_all_pages(struct hungry *h)
 
 KTEST(bio, reserve_serves_when_memory_is_out)
 {
-	struct blkdev *dev = make_disk(1 << 20);
-	struct hungry h = { .dev = dev };
+	struct hungry h = { .dev = make_disk(1 << 20) };
 	struct thread *t;
 
-	ASSERT(dev);
+	ASSERT(h.dev);
+	wait_queue_init(&h.wait, "hungry");
+	t = thread_create("hungry", CPU_ANY, NULL, NULL, ask_for_a_bio, &h);
+	ASSERT(t);
 	take_all_pages(&h);
-	preempt_disable(); /* so that it does not sleep, but says no */
-	while (h.nr < ARRAY_SIZE(h.bios) && (h.bios[h.nr] = bio_alloc(dev, BIO_WRITE, 0)))
+	preempt_disable(); /* so that it says no instead of waiting */
+	while (h.nr < ARRAY_SIZE(h.bios) && (h.bios[h.nr] = bio_alloc(h.dev, BIO_WRITE, 0)))
 		h.nr++;
 	preempt_enable();
 	EXPECT(h.nr >= 16 && h.nr < ARRAY_SIZE(h.bios));
-	h.bios[h.nr - 1]->end_io = no_end;
 
-	/* The thread's stack needs memory; then there must be none again. */
-	give_all_pages(&h);
-	t = thread_create("hungry", CPU_ANY, NULL, NULL, wait_for_a_bio, &h);
-	take_all_pages(&h);
-	if (t) {
-		/* It may have got its bio while there was memory: then it proves nothing. */
-		sleep_ns(20000000);
-		if (READ_ONCE(h.waiting) && !READ_ONCE(h.woke))
-			bio_free(h.bios[--h.nr]); /* fills the reserve: it wakes */
-		thread_join(t);
-		EXPECT(h.woke);
-	}
+	WRITE_ONCE(h.go, true);
+	wake_up(&h.wait);
+	while (!READ_ONCE(h.asked))
+		sleep_ns(1000000);
+	sleep_ns(20000000);
+	EXPECT(!READ_ONCE(h.served)); /* it waits */
+	bio_free(h.bios[--h.nr]);
+	EXPECT_EQ(thread_join(t), 0); /* and is woken */
+	EXPECT(h.served);
 	give_all_pages(&h);
 	while (h.nr)
 		bio_free(h.bios[--h.nr]);
-	ramblk_destroy(dev);
+	ramblk_destroy(h.dev);
 }

@@ -184,14 +184,14 @@ KTEST(ramblk, rule_fails_the_nth_that_touches_the_range)
 	ASSERT(dev && page);
 	fill(page, PAGE_SIZE, 1);
 	ramblk_fail(dev, BIO_WRITE, 20, 20, 2, 2, -ENOSPC);
-	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 16, page, PAGE_SIZE), 0);	   /* 1st */
-	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 24, page, PAGE_SIZE), 0);	   /* elsewhere */
-	EXPECT_EQ(blkdev_rw(dev, BIO_READ, 16, page, PAGE_SIZE), 0);	   /* another operation */
+	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 16, page, PAGE_SIZE), 0); /* 1st */
+	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 24, page, PAGE_SIZE), 0); /* elsewhere */
+	EXPECT_EQ(blkdev_rw(dev, BIO_READ, 16, page, PAGE_SIZE), 0);  /* another operation */
 	fill(page, PAGE_SIZE, 2);
 	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 16, page, PAGE_SIZE), -ENOSPC); /* 2nd */
-	EXPECT(filled(ramblk_data(dev, 16), PAGE_SIZE, 1));		   /* nothing moved */
-	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 20, page, 512), -ENOSPC);	   /* 3rd */
-	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 16, page, PAGE_SIZE), 0);	   /* 4th */
+	EXPECT(filled(ramblk_data(dev, 16), PAGE_SIZE, 1));		    /* nothing moved */
+	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 20, page, 512), -ENOSPC);	    /* 3rd */
+	EXPECT_EQ(blkdev_rw(dev, BIO_WRITE, 16, page, PAGE_SIZE), 0);	    /* 4th */
 	EXPECT(filled(ramblk_data(dev, 16), PAGE_SIZE, 2));
 	ramblk_fail(dev, BIO_WRITE, 0, ~0UL, 1, 5, -EIO);
 	ramblk_fail(dev, BIO_WRITE, 0, 0, 0, 0, 0);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ext2.h - an ext2 in memory, and what its files tell each other.
+ *
+ * Locks: sbi->lock (mutex, RANK_FS_ALLOC) guards every block map, bitmap, descriptor and count of
+ * one file system; one buf at a time is locked inside it. Functions named *_locked expect it held.
+ * A directory's contents are guarded by sb->namespace.
+ */
+#ifndef KERNEL_FS_EXT2_EXT2_H
+#define KERNEL_FS_EXT2_EXT2_H
+
+#include "kernel/block/buf.h"
+#include "kernel/fs/ext2/ondisk.h"
+#include "kernel/fs/fs.h"
+#include "kernel/fs/pageio.h"
+
+/* A group descriptor; a: sbi->lock, s: at mount */
+struct ext2_group {
+	u32 block_bitmap, inode_bitmap, inode_table; /* s */
+	u32 free_blocks, free_inodes, used_dirs;     /* a */
+};
+
+/* s: at mount   a: lock */
+struct ext2_sb {
+	struct super_block *sb; /* s */
+	struct mutex lock;
+	struct ext2_super_block es; /* s, but counts and state: a */
+	u32 block_size, block_bits, inode_size, inodes_per_block, itable_blocks, first_ino; /* s */
+	u32 addr_bits;		    /* s: log2 of the pointers in an indirect block */
+	u32 groups;		    /* s */
+	u32 desc_blocks;	    /* s: blocks of group descriptors */
+	u32 extra_isize;	    /* s: for new inodes */
+	bool filetype;		    /* s */
+	struct ext2_group *group;   /* a */
+	bool *desc_dirty;	    /* a: one per block of descriptors */
+	bool super_dirty;	    /* a */
+	u64 free_blocks, free_inodes; /* a: sums over the groups */
+	u32 next_generation;	    /* a */
+	u32 *scratch[3];	    /* a: contents of indirect blocks, for truncate */
+};
+
+/* a: sbi->lock   n: namespace   s: when read or made */
+struct ext2_inode_info {
+	u32 block[EXT2_NPTRS]; /* a */
+	u32 flags;	       /* n */
+	u32 dtime;	       /* set once */
+	u32 file_acl;	       /* s */
+	u32 generation;	       /* s */
+	u32 group;	       /* s: where its inode is, and its data shall be */
+	u64 last_lblock;       /* a: block allocated last ... */
+	u32 last_block;	       /* a: ... and where it is; 0: none yet */
+	bool fresh;	       /* n: its slot on the disk holds an older inode's bytes */
+};
+
+static inline struct ext2_sb *ext2_sb(const struct super_block *sb)
+{
+	return sb->fs;
+}
+
+static inline struct ext2_inode_info *ext2_info(const struct inode *inode)
+{
+	return inode->fs;
+}
+
+/* --- check.c: may this image be mounted, and how --- */
+enum ext2_verdict { EXT2_OK, EXT2_READ_ONLY, EXT2_REFUSED };
+/* sbi->es was read. Prints why it is not EXT2_OK. */
+enum ext2_verdict ext2_check_super(struct ext2_sb *sbi);
+/* sbi->group was read. 0, or -EIO and a sentence. */
+int ext2_check_groups(struct ext2_sb *sbi);
+/* Are [@block, @block + @nr) blocks that may hold a file's data: in the file system, and neither super
+ * block, descriptors, bitmaps nor inode table? */
+bool ext2_data_blocks_ok(const struct ext2_sb *sbi, u64 block, u32 nr);
+bool ext2_group_has_super(const struct ext2_sb *sbi, u32 group);
+static inline u32 ext2_group_first(const struct ext2_sb *sbi, u32 group)
+{
+	return sbi->es.first_data_block + group * sbi->es.blocks_per_group;
+}
+/* The last group may be shorter. */
+static inline u32 ext2_group_blocks(const struct ext2_sb *sbi, u32 group)
+{
+	u32 left = sbi->es.blocks_count - ext2_group_first(sbi, group);
+
+	return min(left, sbi->es.blocks_per_group);
+}
+
+/* --- super.c --- */
+/* The disk contradicts itself: say so; from now on nothing is changed. Returns -EIO. */
+__printf(2, 3) int ext2_error(struct super_block *sb, const char *fmt, ...);
+/* bread() with a sentence when it fails. */
+int ext2_bread(struct super_block *sb, u64 block, const char *what, struct buf **out);
+
+/* --- balloc.c: all with lock held --- */
+/* Up to @want blocks side by side, near @goal; *@got > 0. -ENOSPC, -EIO, -EROFS. */
+int ext2_alloc_data_locked(struct super_block *sb, u32 goal, u32 want, u32 *block, u32 *got);
+/* One block for pointers or names, out of the way of data: from the end of the group of @goal. */
+int ext2_alloc_meta_locked(struct super_block *sb, u32 goal, u32 *block);
+int ext2_free_blocks_locked(struct super_block *sb, u32 block, u32 nr);
+void ext2_mark_group_locked(struct ext2_sb *sbi, u32 group);
+
+/* --- ialloc.c --- */
+int ext2_alloc_ino(struct super_block *sb, u32 parent_group, bool dir, u32 *ino);
+void ext2_free_ino(struct super_block *sb, u32 ino, bool dir);
+
+/* --- map.c --- */
+/* map_run_fn: what is there. */
+int ext2_map_run(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
+/* The same, and a hole becomes blocks (as many of @max as lie side by side). */
+int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
+/* @path[i]: index of the pointer at level i, 0 being the inode; returns the levels, 0: too far. */
+u32 ext2_block_path(const struct ext2_sb *sbi, u64 lblock, u32 path[4]);
+u64 ext2_max_bytes(const struct ext2_sb *sbi);
+
+/* --- truncate.c --- */
+/* Free all blocks wholly behind @size. */
+int ext2_truncate(struct inode *inode, u64 size);
+
+/* --- inode.c --- */
+extern const struct address_space_operations ext2_a_ops;
+extern const struct vm_operations ext2_vm_ops;
+int ext2_read_inode(struct inode *inode);
+int ext2_write_inode(struct inode *inode);
+void ext2_delete_inode(struct inode *inode);
+void ext2_destroy_inode(struct inode *inode);
+
+/* --- mkwrite.c --- */
+int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigned int from,
+		       unsigned int to);
+vm_fault_t ext2_page_mkwrite(struct vm_fault *vmf);
+/* --- fsync.c --- */
+int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode);
+
+/* --- dir.c: entries; namespace held --- */
+struct ext2_slot {
+	u64 lblock;	 /* of the directory */
+	u32 offset, ino; /* of the entry in it, and whom it names */
+};
+/* -ENOENT. */
+int ext2_find_entry(struct inode *dir, const char *name, struct ext2_slot *slot);
+int ext2_add_entry(struct inode *dir, const char *name, struct inode *inode);
+int ext2_remove_entry(struct inode *dir, const struct ext2_slot *slot);
+int ext2_set_entry(struct inode *dir, const struct ext2_slot *slot, struct inode *inode);
+int ext2_make_empty(struct inode *dir, struct inode *parent);
+int ext2_is_empty(struct inode *dir); /* 1, 0, or an error */
+int ext2_readdir(struct inode *dir, u64 *pos, struct dirent_out *out);
+
+/* --- namei.c --- */
+extern const struct inode_operations ext2_inode_ops;
+
+#endif
