@@ -58,6 +58,8 @@ static size_t read_names(DIR *dir, char ***names)
 
 	*names = NULL;
 	while ((entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
 		if (n == room) {
 			room = room ? 2 * room : 32;
 			more = realloc(*names, room * sizeof(**names));
@@ -287,6 +289,6 @@ static int umount(int argc, char **argv)
 		printf("umount: which path?\n");
 		return 1;
 	}
-	return db_umount(argv[1]) ? complain("umount", argv[1]) : 0;
+	return db_umount(argv[1]) ? 1 : 0;
 }
 COMMAND(umount, umount, "PATH", "write everything of it and let it go");

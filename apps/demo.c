@@ -41,6 +41,16 @@ static struct {
 
 /* --- the threads on the other CPUs --- */
 
+/* One turn of waiting for another CPU. PAUSE lets an emulator go on to it; now and then other
+ * threads of this CPU get their turn. */
+static void relax(unsigned int *spins)
+{
+	if (++*spins % 1024)
+		__builtin_ia32_pause();
+	else
+		sched_yield();
+}
+
 /* Page p belongs to CPU p modulo their number. */
 static void store_pages(int cpu, const char *word)
 {
@@ -53,16 +63,12 @@ static void store_pages(int cpu, const char *word)
 static int store_thread(void *arg)
 {
 	int cpu = (int)(intptr_t)arg;
+	unsigned int spins = 0;
 	int seen = 0;
-	int spins;
 
 	for (;;) {
-		for (spins = 1; d.round == seen && !d.stop; spins++) {
-			if (spins % 1024)
-				__builtin_ia32_pause();
-			else
-				sched_yield();
-		}
+		while (d.round == seen && !d.stop)
+			relax(&spins);
 		if (d.stop)
 			return 0;
 		seen = d.round;
@@ -73,12 +79,14 @@ static int store_thread(void *arg)
 
 static void store_on_every_cpu(const char *word)
 {
+	unsigned int spins = 0;
+
 	d.word = word;
 	d.arrived = 0;
 	__atomic_add_fetch(&d.round, 1, __ATOMIC_SEQ_CST);
 	store_pages(0, word);
 	while (d.arrived < d.cpus - 1)
-		sched_yield();
+		relax(&spins);
 }
 
 /* --- telling and checking --- */

@@ -12,6 +12,7 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +67,16 @@ void bench_store(struct bench_file *f, size_t pages);
 uint64_t bench_msync(struct bench_file *f, size_t pages);
 /* Pages that half of the free memory holds. */
 size_t bench_memory_pages(void);
+
+/* One turn of a loop that waits for another CPU. PAUSE hands an emulator with one thread for all
+ * CPUs to the next of them; now and then other threads of this CPU get their turn. */
+static inline void bench_relax(unsigned int *spins)
+{
+	if (++*spins % 1024)
+		__builtin_ia32_pause();
+	else
+		sched_yield();
+}
 
 uint64_t bench_median(uint64_t *values, size_t n); /* sorts */
 

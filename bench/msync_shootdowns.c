@@ -8,7 +8,6 @@
  */
 #include "bench/bench.h"
 
-#include <sched.h>
 #include <stdio.h>
 
 #define PAGES	 1024
@@ -24,17 +23,13 @@ static struct {
 
 static int other_cpu(void *unused)
 {
+	unsigned int spins = 0;
 	int seen = 0;
-	int spins;
 	size_t p;
 
 	for (;;) {
-		for (spins = 1; b.round == seen && !b.stop; spins++) {
-			if (spins % 1024)
-				__builtin_ia32_pause();
-			else
-				sched_yield();
-		}
+		while (b.round == seen && !b.stop)
+			bench_relax(&spins);
 		if (b.stop)
 			return 0;
 		seen = b.round;
@@ -47,12 +42,14 @@ static int other_cpu(void *unused)
 /* All CPUs store to @pages pages. */
 static void store_everywhere(size_t pages)
 {
+	unsigned int spins = 0;
+
 	b.pages = pages;
 	b.arrived = 0;
 	__atomic_add_fetch(&b.round, 1, __ATOMIC_SEQ_CST);
 	bench_store(&b.file, pages);
 	while (b.arrived < b.others)
-		sched_yield();
+		bench_relax(&spins);
 }
 
 static int first_cpu(void *unused)

@@ -41,12 +41,13 @@ void newlib_reclaim(struct libc_thread *lt)
 
 /* --- locks --- */
 
-/* o: the owner alone; others may read owner untorn and see themselves only if they are it */
+/* o: who holds it; others may read owner untorn and see themselves only if they are it */
 struct __lock {
 	struct mutex mutex;
-	struct thread *owner;	 /* o */
-	unsigned int depth;	 /* o: of a recursive lock */
-	struct process *process; /* s: whose stream it guards */
+	struct thread *owner;	  /* o */
+	unsigned int depth;	  /* o: of a recursive lock */
+	struct __lock *next_held; /* o: libc_thread->held */
+	struct process *process;  /* s: whose stream it guards */
 };
 
 #define NEWLIB_LOCK(id)                                                                            \
@@ -67,6 +68,39 @@ NEWLIB_LOCK(__at_quick_exit_mutex);
 NEWLIB_LOCK(__tz_mutex);
 NEWLIB_LOCK(__dd_hash_mutex);
 NEWLIB_LOCK(__arc4random_mutex);
+
+/* The calling thread took the mutex of @lock. */
+static void lock_taken(struct __lock *lock)
+{
+	struct libc_thread *lt = libc_thread();
+
+	WRITE_ONCE(lock->owner, current_thread());
+	lock->depth = 1;
+	if (lt) {
+		lock->next_held = lt->held;
+		lt->held = lock;
+	}
+}
+
+static void lock_drop(struct __lock *lock)
+{
+	struct libc_thread *lt = libc_thread();
+	struct __lock **p = lt ? &lt->held : NULL;
+
+	/* Nearly always the first. */
+	while (p && *p && *p != lock)
+		p = &(*p)->next_held;
+	if (p && *p)
+		*p = lock->next_held;
+	WRITE_ONCE(lock->owner, NULL);
+	mutex_unlock(&lock->mutex);
+}
+
+void newlib_release_locks(struct libc_thread *lt)
+{
+	while (lt->held)
+		lock_drop(lt->held);
+}
 
 /* A stream's lock; without memory the stream does without. */
 void __retarget_lock_init(_LOCK_T *lock)
@@ -95,51 +129,48 @@ void __retarget_lock_close_recursive(_LOCK_T lock)
 
 void __retarget_lock_acquire(_LOCK_T lock)
 {
-	if (lock)
-		mutex_lock(&lock->mutex);
+	if (!lock)
+		return;
+	mutex_lock(&lock->mutex);
+	lock_taken(lock);
 }
 
 int __retarget_lock_try_acquire(_LOCK_T lock)
 {
-	return !lock || mutex_trylock(&lock->mutex);
+	if (!lock)
+		return 1;
+	if (!mutex_trylock(&lock->mutex))
+		return 0;
+	lock_taken(lock);
+	return 1;
 }
 
 void __retarget_lock_release(_LOCK_T lock)
 {
 	if (lock)
-		mutex_unlock(&lock->mutex);
+		lock_drop(lock);
 }
 
 void __retarget_lock_acquire_recursive(_LOCK_T lock)
 {
-	if (!lock)
-		return;
-	if (READ_ONCE(lock->owner) != current_thread()) {
-		mutex_lock(&lock->mutex);
-		WRITE_ONCE(lock->owner, current_thread());
-	}
-	lock->depth++;
+	if (lock && READ_ONCE(lock->owner) == current_thread())
+		lock->depth++;
+	else
+		__retarget_lock_acquire(lock);
 }
 
 int __retarget_lock_try_acquire_recursive(_LOCK_T lock)
 {
-	if (!lock)
-		return 1;
-	if (READ_ONCE(lock->owner) != current_thread()) {
-		if (!mutex_trylock(&lock->mutex))
-			return 0;
-		WRITE_ONCE(lock->owner, current_thread());
-	}
+	if (!lock || READ_ONCE(lock->owner) != current_thread())
+		return __retarget_lock_try_acquire(lock);
 	lock->depth++;
 	return 1;
 }
 
 void __retarget_lock_release_recursive(_LOCK_T lock)
 {
-	if (!lock || --lock->depth)
-		return;
-	WRITE_ONCE(lock->owner, NULL);
-	mutex_unlock(&lock->mutex);
+	if (lock && !--lock->depth)
+		lock_drop(lock);
 }
 
 /* --- streams that a program leaves open --- */

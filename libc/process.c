@@ -51,6 +51,7 @@ static void libc_thread_exit(struct thread *t)
 
 	if (!lt)
 		return;
+	newlib_release_locks(lt);
 	if (lt->process->main_thread == t)
 		process_end(lt->process);
 	newlib_reclaim(lt);

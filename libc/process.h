@@ -57,6 +57,7 @@ struct libc_thread {
 	struct process *process; /* s */
 	struct pthread *pthread; /* s: &self for threads that pthread_create did not make */
 	struct pthread self;
+	struct __lock *held; /* o: newlib's locks, for when a fault ends the thread */
 	bool closing; /* o: newlib closes its streams; descriptors stay (newlib.c) */
 };
 
@@ -83,6 +84,8 @@ void pthread_join_all(struct process *process);
 
 /* newlib.c. Flush and close the streams that @process opened and left open. */
 void newlib_close_streams(struct process *process);
+/* newlib.c. Let go of newlib's locks that the thread holds because a fault ended it. */
+void newlib_release_locks(struct libc_thread *lt);
 /* newlib.c. Give back what newlib allocated for the thread; flushes its standard streams. */
 void newlib_reclaim(struct libc_thread *lt);
 

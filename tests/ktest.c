@@ -15,10 +15,13 @@
 #include "kernel/core/clock.h"
 #include "kernel/core/printk.h"
 #include "kernel/core/sched.h"
+#include "kernel/fs/fs.h"
+#include "kernel/block/buf.h"
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/vmap.h"
 #include "libc/libc.h"
 
 REGISTRY(tests, struct ktest);
@@ -88,31 +91,61 @@ static bool matches(const char *pattern, const struct ktest *t)
 	return db_glob(pattern, name);
 }
 
-/* What a test must leave as it found it. Caches may keep what they hold: file pages and inodes are
- * not leaks, so frames are compared after giving back what can be given back. */
+/* What a test must leave as it found it. */
 struct counts {
-	u64 threads, objects;
+	u64 threads, objects, frames;
 };
+
+/* Unused inodes, their pages, clean metadata and free lists are caches, not leaks: they go first. */
+static void give_back_caches(void)
+{
+	struct super_block *sb = vfs_find_super("/");
+
+	vfs_sync();
+	if (sb) {
+		inode_evict_all(sb, EVICT_POLITE);
+		if (sb->dev)
+			buf_cache_shrink(sb->dev);
+	}
+	kmalloc_drain();
+	drain_page_caches();
+}
+
+/* Frames that somebody uses and that none of the allocators merely keeps at hand. */
+static u64 frames_in_use(void)
+{
+	return nr_total_pages() - nr_free_pages() - kmalloc_nr_slab_pages() -
+	       vmap_nr_cached_pages() - libc_heap_pages() - kernel_pgtable.nr_tables;
+}
 
 static struct counts count(void)
 {
-	return (struct counts){ thread_count(), kmalloc_nr_objects() };
+	give_back_caches();
+	return (struct counts){ thread_count(), kmalloc_nr_objects(), frames_in_use() };
+}
+
+static void compare(const struct ktest *t, const char *what, u64 before, u64 now)
+{
+	if (now > before)
+		ktest_fail(t->suite, 0, "%lu %s leaked", (unsigned long)(now - before), what);
 }
 
 /* Threads that ended may still be on their way out: give them a moment. */
 static void check_leaks(const struct ktest *t, const struct counts *before)
 {
-	struct counts now;
+	struct counts now = count();
 
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 100; i++) {
+		if (now.threads <= before->threads && now.objects <= before->objects &&
+		    now.frames <= before->frames)
+			return;
+		sleep_ns(10 * NSEC_PER_MSEC);
 		now = count();
-		if (now.threads <= before->threads)
-			break;
-		sleep_ns(NSEC_PER_MSEC);
 	}
-	if (now.threads > before->threads)
-		ktest_fail(t->suite, 0, "%lu threads were left running",
-			   (unsigned long)(now.threads - before->threads));
+	compare(t, "threads", before->threads, now.threads);
+	compare(t, "objects", before->objects, now.objects);
+	compare(t, "frames", before->frames, now.frames);
+	kmalloc_dump();
 }
 
 static bool run_one(const struct ktest *t, unsigned int number)

@@ -24,13 +24,14 @@ _Static_assert(offsetof(struct bio_seg, addr) == offsetof(struct vring_desc, add
 _Static_assert(offsetof(struct bio_seg, len) == offsetof(struct vring_desc, len), "the same");
 _Static_assert(offsetof(struct bio_seg, driver) == offsetof(struct vring_desc, flags), "the same");
 
-static const u8 types[NR_BIO_OPS] = {
-	[BIO_READ] = VIRTIO_BLK_T_IN,
-	[BIO_WRITE] = VIRTIO_BLK_T_OUT,
-	[BIO_FLUSH] = VIRTIO_BLK_T_FLUSH,
-	[BIO_DISCARD] = VIRTIO_BLK_T_DISCARD,
-	[BIO_WRITE_ZEROES] = VIRTIO_BLK_T_WRITE_ZEROES,
-};
+/* flags and next of a descriptor are the two halves of bio_seg.driver. */
+#define LINK_TO(next, flags) ((u32)(next) << 16 | VRING_DESC_NEXT | (flags))
+
+/* A bio is a frame of the direct map. */
+static paddr_t bio_phys(const struct bio *bio)
+{
+	return (u64)bio - DIRECT_MAP_BASE;
+}
 
 /* The extent of a DISCARD or WRITE_ZEROES is the data of its request: one segment, whose memory is
  * in the bio as well, behind the status descriptor. */
@@ -42,46 +43,45 @@ static void add_range(struct bio *bio)
 	};
 
 	memcpy(&bio->table[3], &range, sizeof(range));
-	bio->seg[0].addr = virt_to_phys(&bio->table[3]);
+	bio->seg[0].addr = bio_phys(bio) + offsetof(struct bio, table[3]);
 	bio->seg[0].len = sizeof(range);
 	bio->nr_segs = 1;
 }
 
-/* flags and next of a descriptor, the two halves of bio_seg.driver. */
-static u32 link_to(u32 next, u32 flags)
+/* Write header, status and descriptors of a request of @type about @sector, whose segments the
+ * device reads, or with @flags VRING_DESC_WRITE writes. */
+static inline __always_inline void make_request(struct bio *bio, u32 type, sector_t sector,
+						u32 flags)
 {
-	return next << 16 | VRING_DESC_NEXT | flags;
-}
+	paddr_t header = bio_phys(bio) + offsetof(struct bio, driver);
+	struct bio_seg *d = bio->table, *back = d + 1 + bio->nr_segs;
+	u32 link = LINK_TO(1, 0);
 
-/* Write header and descriptors of a request of @type. */
-static void make_request(struct bio *bio, u32 type)
-{
-	bool data = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_OUT;
-	bool to_memory = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;
-	u32 flags = to_memory ? VRING_DESC_WRITE : 0;
-	struct bio_seg *d = bio->table;
-	u32 i;
-
-	if (type == VIRTIO_BLK_T_DISCARD || type == VIRTIO_BLK_T_WRITE_ZEROES)
-		add_range(bio);
-	/* struct virtio_blk_req */
+	/* struct virtio_blk_req, and the status behind it */
 	bio->driver[0] = type;
-	bio->driver[1] = data ? bio->sector : 0;
+	bio->driver[1] = sector;
 	bio->driver[2] = VIRTIO_BLK_S_NONE;
-	d[0] = (struct bio_seg){ virt_to_phys(bio->driver), sizeof(struct virtio_blk_req),
-				 link_to(1, 0) };
-	for (i = 1; i <= bio->nr_segs; i++)
-		d[i].driver = link_to(i + 1, flags);
-	d[i] = (struct bio_seg){ d[0].addr + sizeof(struct virtio_blk_req), 1, VRING_DESC_WRITE };
+	d->addr = header;
+	d->len = sizeof(struct virtio_blk_req);
+	d->driver = link;
+	link |= flags;
+	while (++d < back) {
+		link += LINK_TO(1, 0) - LINK_TO(0, 0);
+		d->driver = link;
+	}
+	d->addr = header + sizeof(struct virtio_blk_req);
+	d->len = 1;
+	d->driver = VRING_DESC_WRITE;
 }
 
 /* Queue's lock held. False if the ring has no room. */
-static bool offer(struct vblk_queue *q, struct bio *bio)
+static inline __always_inline bool offer(struct vblk_queue *q, struct bio *bio)
 {
-	return virtqueue_add(&q->vq, (const struct vring_desc *)bio->table, bio->nr_segs + 2u, bio);
+	return virtqueue_add(&q->vq, (const struct vring_desc *)bio->table,
+			     bio_phys(bio) + offsetof(struct bio, table), bio->nr_segs + 2u, bio);
 }
 
-static void start_request(struct vblk *vb, struct bio *bio)
+static inline __always_inline void start_request(struct vblk *vb, struct bio *bio)
 {
 	/* Another CPU's queue, if we are moved in between, is as good. */
 	struct vblk_queue *q = vb->by_cpu[this_cpu()->id];
@@ -98,9 +98,23 @@ static void start_request(struct vblk *vb, struct bio *bio)
 		virtqueue_kick(&q->vq);
 }
 
+static const u8 other_types[NR_BIO_OPS] = {
+	[BIO_FLUSH] = VIRTIO_BLK_T_FLUSH,
+	[BIO_DISCARD] = VIRTIO_BLK_T_DISCARD,
+	[BIO_WRITE_ZEROES] = VIRTIO_BLK_T_WRITE_ZEROES,
+};
+
 static void vblk_submit(struct blkdev *dev, struct bio *bio)
 {
-	make_request(bio, types[bio->op]);
+	if (likely(bio->op == BIO_WRITE)) {
+		make_request(bio, VIRTIO_BLK_T_OUT, bio->sector, 0);
+	} else if (bio->op == BIO_READ) {
+		make_request(bio, VIRTIO_BLK_T_IN, bio->sector, VRING_DESC_WRITE);
+	} else {
+		if (bio->op != BIO_FLUSH)
+			add_range(bio);
+		make_request(bio, other_types[bio->op], 0, 0);
+	}
 	start_request(dev->driver, bio);
 }
 
@@ -148,25 +162,27 @@ static bool start_waiting(struct vblk_queue *q)
 
 void vblk_irq(void *arg)
 {
-	struct bio_list done = TAILQ_HEAD_INITIALIZER(done);
+	struct bio *bio, *next, *done = NULL, **last = &done;
 	struct vblk_queue *q = arg;
-	struct bio *bio;
 	u64 flags;
 	bool kick;
 
 	stat_inc(STAT_VIRTIO_IRQS);
 	flags = spin_lock_irqsave(&q->lock);
 	do {
-		while ((bio = virtqueue_get(&q->vq)))
-			TAILQ_INSERT_TAIL(&done, bio, link);
+		while ((bio = virtqueue_get(&q->vq))) {
+			*last = bio;
+			last = &TAILQ_NEXT(bio, link);
+		}
 	} while (!virtqueue_enable_interrupt(&q->vq));
 	kick = start_waiting(q);
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (kick)
 		virtqueue_kick(&q->vq);
+	*last = NULL;
 	/* Only now: end_io takes locks that rank above ours, and may submit to this queue. */
-	while ((bio = TAILQ_FIRST(&done))) {
-		TAILQ_REMOVE(&done, bio, link);
+	for (bio = done; bio; bio = next) {
+		next = TAILQ_NEXT(bio, link);
 		finish(bio);
 	}
 }
@@ -192,7 +208,7 @@ int vblk_get_id(struct vblk *vb, char id[VIRTIO_BLK_ID_BYTES + 1])
 	bio_add(bio, virt_to_phys(text), VIRTIO_BLK_ID_BYTES);
 	bio->end_io = end_get_id;
 	bio->private = vb;
-	make_request(bio, VIRTIO_BLK_T_GET_ID);
+	make_request(bio, VIRTIO_BLK_T_GET_ID, 0, VRING_DESC_WRITE);
 	start_request(vb, bio);
 	if (!wait_event_until(&vb->id_wait, READ_ONCE(vb->id_done), ktime_get() + 5 * NSEC_PER_SEC))
 		return -ETIMEDOUT; /* the device may still write to the bio: it is given up */

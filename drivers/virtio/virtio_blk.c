@@ -164,12 +164,13 @@ static void destroy(struct vblk *vb)
 static void announce(const struct vblk *vb, const char *id)
 {
 	const struct blkdev *dev = &vb->dev;
+	bool small = dev->nr_sectors & ((1 << 20 >> SECTOR_SHIFT) - 1);
 
-	printk("%s: %lu KiB in sectors of %u%s, %u queue%s of %u;%s%s%s virtio %s%s%s\n", dev->name,
-	       (unsigned long)dev->nr_sectors / 2, dev->sector_size,
-	       dev->read_only ? ", read-only" : "", vb->nr_queues, vb->nr_queues > 1 ? "s" : "",
-	       vb->queue[0].vq.size, dev->can_flush ? " flush," : "",
-	       dev->can_discard ? " discard," : "", dev->can_write_zeroes ? " write-zeroes;" : "",
+	printk("%s: %lu %s in sectors of %u%s, %u queue%s of %u%s%s%s; virtio %s%s%s\n", dev->name,
+	       (unsigned long)dev->nr_sectors / (small ? 2 : 2048), small ? "KiB" : "MiB",
+	       dev->sector_size, dev->read_only ? ", read-only" : "", vb->nr_queues,
+	       vb->nr_queues > 1 ? "s" : "", vb->queue[0].vq.size, dev->can_flush ? ", flush" : "",
+	       dev->can_discard ? ", discard" : "", dev->can_write_zeroes ? ", write-zeroes" : "",
 	       vb->v.pci.name, *id ? ", serial " : "", id);
 }
 

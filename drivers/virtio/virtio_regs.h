@@ -147,7 +147,7 @@ struct virtio_blk_req {
 	u32 type;     /* D */
 	u32 reserved; /* D: 0 */
 	u64 sector;   /* D: 512-byte units; 0 unless IN or OUT */
-		      /* then the data (D or d), then the status byte (d) */
+	/* then the data (D or d), then the status byte (d) */
 };
 _Static_assert(sizeof(struct virtio_blk_req) == 16, "virtio 5.2.6");
 

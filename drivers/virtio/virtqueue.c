@@ -9,17 +9,14 @@
  *        are done in order, so publishing needs only that the compiler keeps the order; but a store
  *        may pass a later load, and in two places each side stores and then looks at the other's
  *        store. Those need a full fence on both sides, or both may look too early: see
- *        virtqueue_needs_kick() and virtqueue_enable_interrupt().
+ *        virtqueue_needs_kick() (in the header) and virtqueue_enable_interrupt().
  */
 #include "drivers/virtio/virtqueue.h"
 
 #include <errno.h>
 
 #include "arch/x86_64/asm/arch.h"
-#include "arch/x86_64/asm/atomic.h"
-#include "arch/x86_64/asm/cpu.h"
 #include "kernel/core/printk.h"
-#include "kernel/core/stat.h"
 #include "kernel/lib/bug.h"
 #include "kernel/mm/kmalloc.h"
 
@@ -61,71 +58,23 @@ void virtqueue_destroy(struct virtqueue *vq)
 
 /* ---- offering ------------------------------------------------------------------------------ */
 
-/* Copy a table into free descriptors of the ring. Returns the first. */
-static u16 copy_chain(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr)
+/* Without INDIRECT_DESC: the table is copied into free descriptors, whose order in the free list
+ * becomes the chain's. */
+bool virtqueue_add_direct(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
+			  void *cookie)
 {
 	u16 head = vq->free_head, i = head;
 
-	for (unsigned int n = 0; n < nr; n++) {
-		vq->desc[i] = *table;
-		table += 1;
-		vq->free_head = vq->slots[i].next;
-		/* The free list's order becomes the chain's. */
-		vq->desc[i].next = vq->free_head;
-		i = vq->free_head;
-	}
-	return head;
-}
-
-bool virtqueue_add(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
-		   void *cookie)
-{
-	u16 count = vq->indirect ? 1 : (u16)nr;
-	u16 head = vq->free_head;
-
-	if (unlikely(vq->nr_free < count))
+	if (vq->nr_free < nr)
 		return false;
-	if (likely(vq->indirect)) {
-		struct vring_desc *d = &vq->desc[head];
-
-		d->addr = virt_to_phys(table);
-		d->len = nr * (u32)sizeof(*table);
-		d->flags = VRING_DESC_INDIRECT;
-		vq->free_head = vq->slots[head].next;
-	} else {
-		copy_chain(vq, table, nr);
+	for (unsigned int n = 0; n < nr; n++) {
+		vq->desc[i] = table[n];
+		vq->desc[i].next = vq->slots[i].next;
+		i = vq->slots[i].next;
 	}
-	vq->nr_free = (u16)(vq->nr_free - count);
-	vq->slots[head].cookie = cookie;
-	vq->slots[head].count = count;
-	vq->avail->ring[vq->avail_idx & (vq->size - 1)] = head;
-	vq->avail_idx++;
-	/* Release: the device reads avail.idx first and the request after; it must find all above. */
-	atomic_store(&vq->avail->idx, vq->avail_idx);
+	vq->free_head = i;
+	virtqueue_publish(vq, head, (u16)nr, cookie);
 	return true;
-}
-
-bool virtqueue_needs_kick(struct virtqueue *vq)
-{
-	u16 new = vq->avail_idx, old = vq->kicked;
-
-	vq->kicked = new;
-	/*
-	 * We: store avail.idx, load avail_event. Device, before it goes to sleep: store avail_event,
-	 * load avail.idx. If our load could pass our store, we would find the avail_event of before
-	 * (no kick wanted) while the device finds the avail.idx of before (nothing to do), and the
-	 * request would lie there for ever. Pairs with the device's fence between its two.
-	 */
-	full_fence();
-	if (likely(vq->event_idx))
-		return (u16)(new - READ_ONCE(*vq->avail_event) - 1) < (u16)(new - old);
-	return !(READ_ONCE(vq->used->flags) & VRING_USED_NO_NOTIFY);
-}
-
-void virtqueue_kick(struct virtqueue *vq)
-{
-	stat_inc(STAT_VIRTIO_KICKS);
-	*vq->doorbell = vq->index;
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
@@ -139,15 +88,22 @@ static void complain(struct virtqueue *vq, const char *what, u32 value)
 	vq->complained = true;
 }
 
+/* Put the descriptors of a request, chained by slots[].next, on the free list. */
 static void free_chain(struct virtqueue *vq, u16 head)
 {
 	u16 last = head, count = vq->slots[head].count;
 
-	for (u16 n = 1; n < count; n++)
+	for (u16 n = 1; unlikely(n < count); n++)
 		last = vq->slots[last].next;
 	vq->slots[last].next = vq->free_head;
 	vq->free_head = head;
 	vq->nr_free = (u16)(vq->nr_free + count);
+}
+
+/* False: the device's answer @id at the ring's place is none of our requests. */
+static bool known(struct virtqueue *vq, u32 id)
+{
+	return id < vq->size && vq->slots[id].cookie;
 }
 
 void *virtqueue_get(struct virtqueue *vq)
@@ -165,7 +121,7 @@ void *virtqueue_get(struct virtqueue *vq)
 			return NULL;
 		}
 		vq->last_used++;
-		if (unlikely(id >= vq->size || !vq->slots[id].cookie)) {
+		if (unlikely(!known(vq, id))) {
 			complain(vq, "request", id);
 			continue;
 		}

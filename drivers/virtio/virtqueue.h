@@ -10,7 +10,10 @@
 #ifndef DRIVERS_VIRTIO_VIRTQUEUE_H
 #define DRIVERS_VIRTIO_VIRTQUEUE_H
 
+#include "arch/x86_64/asm/atomic.h"
+#include "arch/x86_64/asm/cpu.h"
 #include "drivers/virtio/virtio_regs.h"
+#include "kernel/core/stat.h"
 #include "kernel/lib/types.h"
 
 #define VIRTQUEUE_MAX 256 /* more is not asked for */
@@ -47,14 +50,66 @@ int virtqueue_init(struct virtqueue *vq, const char *name, u16 index, u16 size, 
 /* The device is reset or does not know the queue. */
 void virtqueue_destroy(struct virtqueue *vq);
 
+/* The request stands in the ring: show its head @head to the device. */
+static inline void virtqueue_publish(struct virtqueue *vq, u16 head, u16 count, void *cookie)
+{
+	vq->nr_free = (u16)(vq->nr_free - count);
+	vq->slots[head].cookie = cookie;
+	vq->slots[head].count = count;
+	vq->avail->ring[vq->avail_idx & (vq->size - 1)] = head;
+	vq->avail_idx++;
+	/* Release: the device reads avail.idx first and the request after; it must find all above. */
+	atomic_store(&vq->avail->idx, vq->avail_idx);
+}
+
+bool virtqueue_add_direct(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
+			  void *cookie);
+
 /* Publish a request: @nr <= size descriptors, each but the last with VRING_DESC_NEXT and the index of
- * its follower in @table. False if the ring has no room. */
-bool virtqueue_add(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
-		   void *cookie);
+ * its follower in @table, which lies at physical @pa. False if the ring has no room. */
+static inline bool virtqueue_add(struct virtqueue *vq, const struct vring_desc *table, paddr_t pa,
+				 unsigned int nr, void *cookie)
+{
+	u16 head = vq->free_head;
+	struct vring_desc *d;
+
+	if (unlikely(!vq->indirect))
+		return virtqueue_add_direct(vq, table, nr, cookie);
+	if (unlikely(!vq->nr_free))
+		return false;
+	d = &vq->desc[head];
+	d->addr = pa;
+	d->len = nr * (u32)sizeof(*table);
+	d->flags = VRING_DESC_INDIRECT;
+	vq->free_head = vq->slots[head].next;
+	virtqueue_publish(vq, head, 1, cookie);
+	return true;
+}
+
 /* After one or more virtqueue_add(): does the device want to be told? */
-bool virtqueue_needs_kick(struct virtqueue *vq);
+static inline bool virtqueue_needs_kick(struct virtqueue *vq)
+{
+	u16 new = vq->avail_idx, old = vq->kicked;
+
+	vq->kicked = new;
+	/*
+	 * We: store avail.idx, load avail_event. Device, before it goes to sleep: store avail_event,
+	 * load avail.idx. If our load could pass our store, we would find the avail_event of before
+	 * (no kick wanted) while the device finds the avail.idx of before (nothing to do), and the
+	 * request would lie there for ever. Pairs with the device's fence between its two.
+	 */
+	full_fence();
+	if (likely(vq->event_idx))
+		return (u16)(new - READ_ONCE(*vq->avail_event) - 1) < (u16)(new - old);
+	return !(READ_ONCE(vq->used->flags) & VRING_USED_NO_NOTIFY);
+}
+
 /* Tell it. Without the lock: the register may be slow, and a kick too many does no harm. */
-void virtqueue_kick(struct virtqueue *vq);
+static inline void virtqueue_kick(struct virtqueue *vq)
+{
+	stat_inc(STAT_VIRTIO_KICKS);
+	*vq->doorbell = vq->index;
+}
 
 /* The cookie of the next finished request, or NULL. What the device wrote into the request's memory
  * can be read. */

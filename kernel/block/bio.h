@@ -66,7 +66,7 @@ _Static_assert(sizeof(struct bio) == 4096, "one frame");
 struct bio *bio_alloc(struct blkdev *dev, enum bio_op op, sector_t sector);
 void bio_free(struct bio *bio);
 
-bool bio_add_seg(struct bio *bio, paddr_t addr, u32 len); /* bio.c: the rest of bio_add() */
+bool bio_add_split(struct bio *bio, paddr_t addr, u32 len); /* bio.c: the rest of bio_add() */
 
 /* False if the device's segment or length limit is reached: submit and start another. An empty bio
  * takes at least a page. */
@@ -77,9 +77,16 @@ static inline bool bio_add(struct bio *bio, paddr_t addr, u32 len)
 
 	if (unlikely(len > bio->max_len - bio->len))
 		return false;
-	if (last->addr + last->len != addr || len > bio->max_seg_len - last->len)
-		return bio_add_seg(bio, addr, len);
-	last->len += len;
+	if (last->addr + last->len == addr && len <= bio->max_seg_len - last->len) {
+		last->len += len;
+		bio->len += len;
+		return true;
+	}
+	if (unlikely(len > bio->max_seg_len || bio->nr_segs >= bio->max_segs))
+		return bio_add_split(bio, addr, len);
+	last[1].addr = addr;
+	last[1].len = len;
+	bio->nr_segs++;
 	bio->len += len;
 	return true;
 }

@@ -16,7 +16,7 @@ void delay_hit(const char *name, void *object);
 
 static inline void delay_point(const char *name, void *object)
 {
-	if (unlikely(delay_armed))
+	if (unlikely(READ_ONCE(delay_armed))) /* also in a loop that waits for it */
 		delay_hit(name, object);
 }
 

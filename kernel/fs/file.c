@@ -78,6 +78,7 @@ static void trim_behind_eof(struct inode *inode)
 	drop_mapping_pages(&inode->data, DIV_ROUND_UP(size, PAGE_SIZE), ~0ul, DROP_DIRTY);
 	if (inode->ops->truncate)
 		inode->ops->truncate(inode, size);
+	inode_mark_meta(inode);
 }
 
 /* i_rwsem w held. */

@@ -171,6 +171,7 @@ struct db_disk {
 int db_disk_info(int n, struct db_disk *d);
 /* NULL: no device; type NULL: whatever it is. 0, or -1 (one line said why). */
 int db_mount(const char *device, const char *type, const char *path);
+/* 0, or -1 (one line said why). */
 int db_umount(const char *path);
 
 /* --- the kernel, looked at --- */

@@ -295,33 +295,42 @@ static void give_all_pages(struct hungry *h)
 	}
 }
 
+/* On one CPU, as the few bios that each CPU keeps would serve a thread on another. */
+static int starve(void *arg)
+{
+	struct hungry *h = arg;
+	struct thread *t = thread_create("hungry", 0, NULL, NULL, ask_for_a_bio, h);
+
+	if (!t)
+		return -1;
+	take_all_pages(h);
+	preempt_disable(); /* so that it says no instead of waiting */
+	while (h->nr < ARRAY_SIZE(h->bios) && (h->bios[h->nr] = bio_alloc(h->dev, BIO_WRITE, 0)))
+		h->nr++;
+	preempt_enable();
+	EXPECT(h->nr >= 16 && h->nr < ARRAY_SIZE(h->bios));
+
+	WRITE_ONCE(h->go, true);
+	wake_up(&h->wait);
+	while (!READ_ONCE(h->asked))
+		sleep_ns(1000000);
+	sleep_ns(20000000);
+	EXPECT(!READ_ONCE(h->served)); /* it waits */
+	bio_free(h->bios[--h->nr]);
+	EXPECT_EQ(thread_join(t), 0); /* and is woken */
+	EXPECT(h->served);
+	give_all_pages(h);
+	while (h->nr)
+		bio_free(h->bios[--h->nr]);
+	return 0;
+}
+
 KTEST(bio, reserve_serves_when_memory_is_out)
 {
 	struct hungry h = { .dev = make_disk(1 << 20) };
-	struct thread *t;
 
 	ASSERT(h.dev);
 	wait_queue_init(&h.wait, "hungry");
-	t = thread_create("hungry", CPU_ANY, NULL, NULL, ask_for_a_bio, &h);
-	ASSERT(t);
-	take_all_pages(&h);
-	preempt_disable(); /* so that it says no instead of waiting */
-	while (h.nr < ARRAY_SIZE(h.bios) && (h.bios[h.nr] = bio_alloc(h.dev, BIO_WRITE, 0)))
-		h.nr++;
-	preempt_enable();
-	EXPECT(h.nr >= 16 && h.nr < ARRAY_SIZE(h.bios));
-
-	WRITE_ONCE(h.go, true);
-	wake_up(&h.wait);
-	while (!READ_ONCE(h.asked))
-		sleep_ns(1000000);
-	sleep_ns(20000000);
-	EXPECT(!READ_ONCE(h.served)); /* it waits */
-	bio_free(h.bios[--h.nr]);
-	EXPECT_EQ(thread_join(t), 0); /* and is woken */
-	EXPECT(h.served);
-	give_all_pages(&h);
-	while (h.nr)
-		bio_free(h.bios[--h.nr]);
+	EXPECT_EQ(on_cpu(0, starve, &h), 0);
 	ramblk_destroy(h.dev);
 }

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mkwrite.c - before bytes are stored to a page: does it have its blocks?
+ *
+ * Owns:  the promise that a page which may become dirty can be written: no store is accepted that
+ *        the disk has no room for (rule 94).
+ * Not:   finding blocks (map.c), re-checks against truncate (filemap_page_mkwrite).
+ * Locks: page lock held; sbi->lock inside, only when the page is seen for the first time.
+ * Key fact: PG_blocks remembers the answer. A store to a page that was cleaned asks nothing: one
+ *        test of a bit.
+ */
+#include <errno.h>
+
+#include "kernel/fs/ext2/ext2.h"
+
+/*
+ * Blocks for the page's blocks [@first, @end). What was had before an error stays: it lies inside
+ * EOF, or write() takes it back.
+ */
+static int get_blocks(struct inode *inode, struct page *page, u32 first, u32 end)
+{
+	u32 per_page = PAGE_SIZE / inode->sb->block_size;
+	u64 lblock = page->index * per_page;
+	struct block_run run;
+
+	while (first < end) {
+		int err = ext2_map_alloc(inode, lblock + first, end - first, &run);
+
+		if (err)
+			return err;
+		first += run.nr;
+	}
+	return 0;
+}
+
+/* All blocks of the page are there now: remember where, if that is one number. */
+static void remember(struct inode *inode, struct page *page)
+{
+	u32 per_page = PAGE_SIZE / inode->sb->block_size;
+	struct block_run run;
+
+	if (!page_may_have_blocks(inode, page))
+		return;
+	if (!ext2_map_run(inode, page->index * per_page, per_page, &run) && run.block &&
+	    run.nr == per_page)
+		page_set_blocks(page, run.block);
+}
+
+static int __attribute__((noinline)) prepare_slow(struct address_space *mapping, struct page *page,
+						  unsigned int from, unsigned int to)
+{
+	struct inode *inode = mapping->host;
+	u32 bits = (u32)__builtin_ctz(inode->sb->block_size);
+	int err;
+
+	if (to <= from)
+		return 0;
+	err = get_blocks(inode, page, from >> bits, ((to - 1) >> bits) + 1);
+	if (!err)
+		remember(inode, page);
+	return err;
+}
+
+int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigned int from,
+		       unsigned int to)
+{
+	if (likely(test_bit(&page->flags, PG_blocks)))
+		return 0;
+	return prepare_slow(mapping, page, from, to);
+}
+
+/* A store through a mapping is about to happen. Times are owed from here on (cmtime.c); a later store
+ * to the same writable page is noted when its D bit is found. */
+vm_fault_t ext2_page_mkwrite(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+	vm_fault_t ret = filemap_page_mkwrite(vmf);
+
+	if (ret & VM_FAULT_LOCKED && !test_bit(&mapping->flags, AS_CMTIME))
+		set_bit(&mapping->flags, AS_CMTIME);
+	return ret;
+}
