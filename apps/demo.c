@@ -343,7 +343,6 @@ static void steps(void)
 	store_newer();
 	msync_newer();
 	msync_clean();
-	d.stop = true;
 	unmap();
 	times(before, stored, synced);
 }
@@ -392,12 +391,14 @@ static int demo(int argc, char **argv)
 	printf("demo: a store to a shared mapping, and its way to the disk\n"
 	       "      " FILE_NAME ": %d pages, %s on %s; %d CPU%s; policy %s\n\n",
 	       PAGES, type, device, d.cpus, d.cpus > 1 ? "s" : "", db_policy_current());
-	printf("    %-30s %6s %6s %8s %5s %6s %5s %4s  %s\n", "what is done", "faults", "writes",
+	printf("    %-30s %6s %6s %8s %5s %6s %5s %4s  %s\n", "what is done", "faults", "write",
 	       "cleaned", "PTEs", "flush", "IPIs", "I/O", "on disk");
 	t = db_thread_start(0, on_boot_cpu, NULL);
 	if (t)
 		db_thread_join(t);
 	close(d.fd);
+	printf("\n    write: faults of a first store; cleaned: pages; PTEs: that lost W or D;\n"
+	       "    flush: TLB shootdowns; I/O: requests to the device; on disk: read past the cache\n");
 	printf("\ndemo: %d of %d steps as expected\n", d.good, d.step);
 	return !t || d.good != d.step;
 }

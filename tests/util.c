@@ -191,6 +191,13 @@ void remote_try_store(struct remote *r, u64 *p, u64 v)
 	settles(r->thread, NULL, &r->fn);
 }
 
+void remote_try_load(struct remote *r, const u64 *p)
+{
+	r->access = (struct access){ (u64 *)p, 0 };
+	remote_begin(r, do_load, &r->access);
+	settles(r->thread, NULL, &r->fn);
+}
+
 /* --- gates --- */
 
 static void stand_at_gate(void *object, void *arg)

@@ -121,9 +121,11 @@ int remote_call(struct remote *r, int (*fn)(void *arg), void *arg);
 /* One access: 0, or the negative error that its fault ended in. */
 int remote_store(struct remote *r, u64 *p, u64 v);
 int remote_load(struct remote *r, const u64 *p, u64 *v);
-/* A store that may have to wait for this thread, if its translation is gone already: returns when it
- * is done or stuck. remote_wait() then tells what became of it. */
+/* The same where the access may have to wait for this thread, if W's translation is gone already:
+ * returns when it is done or stuck. remote_wait() tells later what became of it; what a load found is
+ * in r->access.v. */
 void remote_try_store(struct remote *r, u64 *p, u64 v);
+void remote_try_load(struct remote *r, const u64 *p);
 
 /* A thread that does one thing and ends. */
 struct job {

@@ -27,7 +27,7 @@ _Static_assert(offsetof(struct bio_seg, driver) == offsetof(struct vring_desc, f
 /* flags and next of a descriptor are the two halves of bio_seg.driver. */
 #define LINK_TO(next, flags) ((u32)(next) << 16 | VRING_DESC_NEXT | (flags))
 
-/* A bio is a frame of the direct map. */
+/* A bio lies in the direct map. */
 static paddr_t bio_phys(const struct bio *bio)
 {
 	return (u64)bio - DIRECT_MAP_BASE;

@@ -4,7 +4,7 @@
  *
  * Owns:  every struct bio, the reserve of bios, and the question whether a flush is still needed.
  * Not:   what a request means to a device (ramblk.c, virtio_blk.c).
- * Locks: reserve.lock (RANK_SLAB, irqsave), a leaf. The flush counters are atomics that only grow.
+ * Locks: none. The reserve is a mask of atomic bits, the flush counters are atomics that only grow.
  * Key fact: a request may end before submit_bio() returns, and its end_io may free it; nobody but
  *        the driver touches a bio between submit and end_io.
  */
@@ -19,32 +19,18 @@
 #include "kernel/core/trace.h"
 #include "kernel/core/wait.h"
 #include "kernel/block/blkdev.h"
-#include "kernel/mm/page_alloc.h"
-
-/*
- * Freed bios that the next request of this CPU takes: a frame costs more to get and to give back than
- * all the rest of a bio. Touched with interrupts off, by its own CPU only.
- */
-#define CPU_CACHE 6
-static struct bio_cache {
-	unsigned int nr;
-	struct bio *free[CPU_CACHE];
-} __aligned(64) caches[MAX_CPUS];
+#include "kernel/mm/kmalloc.h"
 
 /* Enough that the flusher and a few syncs go on at once; each needs only one to get on. */
 #define BIO_RESERVE 16
 
-static struct {
-	struct spinlock lock; /* irqsave */
-	unsigned int nr;      /* lock to change; read without it as a hint */
-	TAILQ_HEAD(, bio) free;
-	struct wait_queue wait; /* who found it empty */
-} reserve = {
-	.lock = { .rank = RANK_SLAB, .name = "bio reserve" },
-	.free = TAILQ_HEAD_INITIALIZER(reserve.free),
-	.wait = { .lock = { .rank = RANK_WAIT, .name = "bio reserve" },
-		  .waiters = TAILQ_HEAD_INITIALIZER(reserve.wait.waiters) },
-};
+static struct kmem_cache *bio_cache;
+
+/* The reserve: part of the kernel's image, so that nothing can keep us from having it. Used by its
+ * addresses in the direct map, as every bio. */
+static u8 reserve[BIO_RESERVE][PAGE_SIZE] __aligned(PAGE_SIZE);
+static u32 reserve_free = (1u << BIO_RESERVE) - 1; /* a: a bit for each */
+static WAIT_QUEUE(reserve_wait);
 
 static const char *const op_names[NR_BIO_OPS] = {
 	[BIO_READ] = "read",
@@ -61,49 +47,41 @@ const char *bio_op_name(unsigned int op)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-static bool reserve_put(struct bio *bio)
+void bio_init(void)
 {
-	u64 flags = spin_lock_irqsave(&reserve.lock);
-	bool taken = reserve.nr < BIO_RESERVE;
+	if (!bio_cache)
+		bio_cache = kmem_cache_create("bio", sizeof(struct bio));
+}
 
-	if (taken) {
-		TAILQ_INSERT_HEAD(&reserve.free, bio, link);
-		reserve.nr++;
-	}
-	spin_unlock_irqrestore(&reserve.lock, flags);
-	if (taken)
-		wake_up(&reserve.wait);
-	return taken;
+static u64 reserve_base(void)
+{
+	return (u64)phys_to_virt(virt_to_phys(reserve));
+}
+
+static bool in_reserve(const struct bio *bio)
+{
+	return (u64)bio - reserve_base() < sizeof(reserve);
 }
 
 static struct bio *reserve_get(void)
 {
-	u64 flags = spin_lock_irqsave(&reserve.lock);
-	struct bio *bio = TAILQ_FIRST(&reserve.free);
+	u32 old = atomic_load(&reserve_free);
 
-	if (bio) {
-		TAILQ_REMOVE(&reserve.free, bio, link);
-		reserve.nr--;
-	}
-	spin_unlock_irqrestore(&reserve.lock, flags);
-	return bio;
+	while (old && !atomic_cas(&reserve_free, old, old & (old - 1)))
+		old = atomic_load(&reserve_free);
+	if (!old)
+		return NULL;
+	return (struct bio *)(reserve_base() + (u64)__builtin_ctz(old) * PAGE_SIZE);
 }
 
-int bio_init(void)
+static void reserve_put(struct bio *bio)
 {
-	while (READ_ONCE(reserve.nr) < BIO_RESERVE) {
-		struct page *page = alloc_page(ALLOC_NORMAL);
-
-		if (!page)
-			return -ENOMEM;
-		if (!reserve_put(page_address(page)))
-			page_put(page);
-	}
-	return 0;
+	atomic_or(&reserve_free, 1u << ((u64)bio - reserve_base()) / PAGE_SIZE);
+	wake_up(&reserve_wait);
 }
 
-/* No frame is free. A thread waits: every bio in flight comes back, and the first sixteen that do
- * are kept for those who wait here. */
+/* No memory. A thread waits: those that have a bio of the reserve submitted it, or will, and it comes
+ * back. */
 static struct bio *bio_alloc_slow(void)
 {
 	struct bio *bio = reserve_get();
@@ -111,41 +89,17 @@ static struct bio *bio_alloc_slow(void)
 	if (bio || preempt_count() || in_irq() || !irqs_enabled())
 		return bio;
 	while (!(bio = reserve_get()))
-		wait_event(&reserve.wait, READ_ONCE(reserve.nr));
+		wait_event(&reserve_wait, READ_ONCE(reserve_free));
 	return bio;
-}
-
-static struct bio *get_cached(void)
-{
-	u64 flags = irq_save();
-	struct bio_cache *c = &caches[this_cpu()->id];
-	struct bio *bio = c->nr ? c->free[--c->nr] : NULL;
-
-	irq_restore(flags);
-	return bio;
-}
-
-static bool put_cached(struct bio *bio)
-{
-	u64 flags = irq_save();
-	struct bio_cache *c = &caches[this_cpu()->id];
-	bool room = c->nr < CPU_CACHE;
-
-	if (room)
-		c->free[c->nr++] = bio;
-	irq_restore(flags);
-	return room;
 }
 
 struct bio *bio_alloc(struct blkdev *dev, enum bio_op op, sector_t sector)
 {
-	struct bio *bio = get_cached();
+	struct bio *bio = kmem_cache_alloc(bio_cache);
 
 	if (unlikely(!bio)) {
-		struct page *page = alloc_page(ALLOC_NORMAL);
-
-		bio = likely(page) ? page_address(page) : bio_alloc_slow();
-		if (unlikely(!bio))
+		bio = bio_alloc_slow();
+		if (!bio)
 			return NULL;
 	}
 	bio->dev = dev;
@@ -167,11 +121,10 @@ struct bio *bio_alloc(struct blkdev *dev, enum bio_op op, sector_t sector)
 
 void bio_free(struct bio *bio)
 {
-	/* The reserve first: whoever took from it counts on what comes back (bio_alloc_slow). */
-	if (unlikely(READ_ONCE(reserve.nr) < BIO_RESERVE) && reserve_put(bio))
-		return;
-	if (unlikely(!put_cached(bio)))
-		page_put(virt_to_page(bio));
+	if (unlikely(in_reserve(bio)))
+		reserve_put(bio);
+	else
+		kmem_cache_free(bio_cache, bio);
 }
 
 /* More than one segment takes: several, or none. */

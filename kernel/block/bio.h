@@ -6,7 +6,7 @@
  * submit returns, in the caller's): it must not sleep and must not touch a file system. Segments are
  * physical; neighbours are merged. Whoever allocated a bio frees it, usually in end_io.
  *
- * A bio is exactly one frame of the direct map and carries all that a driver needs until the end:
+ * A bio is 4 KiB of the direct map and carries all that a driver needs until the end:
  * its segments have the shape of a DMA descriptor, with a free one before and behind them, and
  * driver[] may be written by the device. So a request allocates nothing and copies nothing.
  */
@@ -55,7 +55,7 @@ struct bio {
 		struct bio_seg table[BIO_MAX_SEGS + 2];
 	};
 };
-_Static_assert(sizeof(struct bio) == 4096, "one frame");
+_Static_assert(sizeof(struct bio) == 4096, "no more than a frame's worth");
 
 /*
  * Any context. Does not fail in a thread that may sleep: there it waits, if it must, for one of a
@@ -108,7 +108,6 @@ int blkdev_rw(struct blkdev *dev, enum bio_op op, sector_t sector, void *buf, u6
  * write completed has ended. */
 int blkdev_flush(struct blkdev *dev);
 
-/* Fill the reserve; blkdev_register() calls it. 0 or -ENOMEM. */
-int bio_init(void);
+void bio_init(void); /* blkdev_register() calls it */
 
 #endif

@@ -81,9 +81,7 @@ int blkdev_register(struct blkdev *dev)
 		return -EINVAL;
 	}
 	set_defaults(dev);
-	error = bio_init();
-	if (error)
-		return error;
+	bio_init();
 	/* In the list first: the name is claimed in the same hold of the lock that looked for it. */
 	flags = spin_lock_irqsave(&list_lock);
 	taken = find_locked(dev->name);

@@ -298,19 +298,27 @@ int vfs_unlink(const char *path)
 	return remove_name(path, false);
 }
 
+/* A damaged image may have a circle of ".."; no honest tree is so deep. */
+#define DEPTH_MAX 65536
+
 /* Is @dir inside @tree, or the same? Namespace held. A negative error if the way up is broken. */
 static int is_inside(struct inode *dir, struct inode *tree)
 {
+	unsigned int depth = 0;
 	struct inode *up;
 	int err = 0;
 
 	inode_get(dir);
-	while (!err && dir != tree && dir != dir->sb->root) {
+	while (dir != tree && dir != dir->sb->root) {
 		err = dir->ops->lookup(dir, "..", &up);
 		if (err)
 			break;
 		iput(dir);
 		dir = up;
+		if (!inode_is_dir(dir) || ++depth > DEPTH_MAX) {
+			err = -EIO;
+			break;
+		}
 	}
 	if (!err)
 		err = dir == tree;

@@ -55,10 +55,12 @@ static bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 /* --- stores to shared file pages: steps 6 to 10 of the journey --- */
 
 /*
- * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the PTE writable if it
- * is still what the fault saw, and the page dirty before its lock is dropped: cleaning, which needs
- * the lock, sees both or neither. An upgrade needs no shootdown (rule 51): a CPU with the read-only
- * entry walks again or faults once for nothing (rule 9).
+ * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the page dirty, and then
+ * the PTE writable if it is still what the fault saw. In this order: other threads store from the
+ * instant the PTE is writable, and a sync that begins after such a store looks for tags without the
+ * page lock. Cleaning, which needs the lock, sees both or neither; a page that was made dirty for
+ * nothing is written once for nothing (rule 8). An upgrade needs no shootdown (rule 51): a CPU with
+ * the read-only entry walks again or faults once for nothing (rule 9).
  */
 static vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 {
@@ -66,15 +68,15 @@ static vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 	const struct dirty_policy *policy = mapping_policy(page->mapping);
 	struct policy_page pp = policy_page_of(page);
 	struct pgtable *pgt = vmf_pgt(vmf);
-	enum policy_grant grant = POLICY_GRANT_DIRTY;
+	pte_t new = pte_mkyoung(pte_mkwrite(vmf->orig));
 	bool same;
-	pte_t new;
 
-	if (policy->on_write_fault)
-		grant = policy->on_write_fault(&pp);
-	new = pte_mkyoung(pte_mkwrite(vmf->orig));
-	if (grant == POLICY_GRANT_DIRTY)
-		new = pte_mkdirty(new); /* saves the CPU the walk; closes the window (rule 19) */
+	if (!policy->on_write_fault || policy->on_write_fault(&pp) == POLICY_GRANT_DIRTY) {
+		new = pte_mkdirty(new); /* saves the CPU the walk (rule 19) */
+		set_page_dirty(page);
+	} else {
+		page_set_maybe_dirty(page);
+	}
 	spin_lock(&pgt->lock);
 	same = ptep_cmpxchg(vmf->ptep, vmf->orig, new);
 	spin_unlock(&pgt->lock);
@@ -84,10 +86,6 @@ static vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 		return VM_FAULT_NOPAGE;
 	}
 	stat_inc(STAT_WRITE_FAULTS);
-	if (grant == POLICY_GRANT_DIRTY)
-		set_page_dirty(page);
-	else
-		page_set_maybe_dirty(page);
 	return VM_FAULT_NOPAGE | VM_FAULT_DIRTIED;
 }
 
@@ -159,6 +157,7 @@ static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, stru
 	tlb_batch_flush(&batch);
 	atomic_sub_return(&old->mapcount, 1);
 	page_put(old); /* the PTE's */
+	delay_point("cow_before_install", old);
 	if (!install_absent(vmf, copy, new))
 		return VM_FAULT_NOPAGE;
 	page_get(copy); /* the PTE's; the caller keeps its own */
@@ -230,6 +229,7 @@ static vm_fault_t do_cow_fault(struct vm_fault *vmf)
 		return ret;
 	}
 	memcpy(page_address(copy), page_address(vmf->page), PAGE_SIZE);
+	delay_point("cow_before_install", vmf->page);
 	/* The file's page is still locked: a truncate that drops it comes before or after, and its
 	 * second unmapping finds this copy (rule 99). */
 	if (install_absent(vmf, copy, pte_mkdirty(pte_mkwrite(area_pte(vmf->vma, copy)))))

@@ -168,6 +168,7 @@ void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *p
 	bool found_d = false;
 
 	mapping_mkclean(mapping, pages);
+	delay_point("mkclean_before_decide", mapping);
 	for (page = pages->first; page; page = next) {
 		next = page->next;
 		if (decide(page, &found_d)) {

@@ -232,17 +232,17 @@ KTEST(hw, cr0_wp_makes_ring0_stores_to_readonly_pages_fault)
 	with_victim(readonly_page);
 }
 
-/* The entry that points to the leaf table of VICTIM_VA. */
+/* The entry that points to the leaf table of SPACE_VA. */
 static pte_t *level1_entry(struct victim *v)
 {
-	pte_t *table = v->pgt.root;
+	pte_t *table = v->space.pgt.root;
 
 	for (unsigned int level = 3; level > 1; level--) {
-		unsigned int slot = VICTIM_VA >> (PAGE_SHIFT + 9 * level) & (PTES_PER_TABLE - 1);
+		unsigned int slot = SPACE_VA >> (PAGE_SHIFT + 9 * level) & (PTES_PER_TABLE - 1);
 
 		table = phys_to_virt(pte_paddr(ptep_get(&table[slot])));
 	}
-	return &table[VICTIM_VA >> (PAGE_SHIFT + 9) & (PTES_PER_TABLE - 1)];
+	return &table[SPACE_VA >> (PAGE_SHIFT + 9) & (PTES_PER_TABLE - 1)];
 }
 
 static void readonly_table(struct victim *v)

@@ -46,7 +46,7 @@ static void b14_round(struct victim *v, struct b14 *b)
 static void b14_run(struct victim *v, u64 changed, const char *how)
 {
 	struct b14 b = { .changed = changed };
-	ktime_t end = ktime_get() + BUDGET;
+	ktime_t end = ktime_get() + 2 * BUDGET;
 
 	do {
 		b14_round(v, &b);
@@ -82,7 +82,7 @@ static void clear_dirty(struct victim *v, struct tlb_batch *batch)
 		while (!ptep_cmpxchg(v->ptep + i, old, pte_mkclean(old)))
 			old = ptep_get(v->ptep + i);
 		if (batch)
-			tlb_batch_add(batch, &v->pgt, victim_va(i));
+			tlb_batch_add(batch, &v->space.pgt, space_va(i));
 	}
 }
 
@@ -234,7 +234,7 @@ static void b41_local(struct victim *v)
 
 static void b41(struct victim *v)
 {
-	if (v->remote)
+	if (victim_is_remote(v))
 		b41_remote(v);
 	else
 		b41_local(v);

@@ -1,49 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * victim.c - the victim's loop, its mailbox, and its scratch address space.
+ * victim.c - what the victim does on its CPU, and how it is asked.
  *
- * Owns:  a pgtable without areas; INVLPG and CR3 loads of the victim, which are the experiment and
- *        not the kernel's flushing (that is tlb.c's).
- * Key fact: a thread with a pgtable and no mm gets every fault refused at once, so a probe says
- *        whether the CPU faulted; the error code is in the trace ring, where fault.c put it.
- *
- * Who waits for whom. The victim is never preempted, so the caller must be on another CPU: it runs
- * pinned to CPU 0. While the victim has interrupts off, a shootdown started by any thread on CPU 0
- * would wait for the victim, which waits for the caller, which waits for its CPU. Therefore the
- * caller is not preempted then.
+ * Owns:  INVLPG, CR3 loads and CR0 of the victim: they are the experiment, and not the kernel's
+ *        flushing (that is tlb.c's).
+ * Key fact: the error code of a refused fault is in the trace ring of its CPU, where fault.c put it.
  */
 #include "tests/hw/victim.h"
 
 #include <string.h>
 
 #include "arch/x86_64/asm/cpu.h"
-#include "arch/x86_64/asm/frame.h"
-#include "arch/x86_64/tlb.h"
 #include "arch/x86_64/uaccess.h"
-#include "kernel/core/clock.h"
 #include "kernel/core/sched.h"
 #include "kernel/core/trace.h"
 #include "kernel/mm/page_alloc.h"
-#include "kernel/mm/vm_area.h"
 #include "tests/ktest.h"
 
-#define FRAMES_ORDER 8 /* 2 * VICTIM_PAGES */
-#define GROW_VA	     (VICTIM_VA + (1UL << 30))
+#define FRAMES_ORDER 8
+#define GROW_VA	     (SPACE_VA + (1UL << 30))
 #define GROW_PAGES   1024
 #define GROW_ROUNDS  8
-#define PATIENCE     (60 * NSEC_PER_SEC)
 
 _Static_assert(1 << FRAMES_ORDER == 2 * VICTIM_PAGES, "one for each page and a spare");
+_Static_assert(VICTIM_PAGES * sizeof(struct victim_result) <= PAGE_SIZE, "results fit a page");
 
 bool machine_is_tcg(void)
 {
-	u32 a, sig[4] = { 0 };
+	u32 a, sig[3];
 
 	cpuid(0x40000000, 0, &a, &sig[0], &sig[1], &sig[2]);
 	return !memcmp(sig, "TCGTCGTCGTCG", 12);
 }
 
-/* --- what the victim does --- */
+/* --- on its CPU --- */
 
 /* The error code of the fault at @va that this CPU has just taken. */
 static u8 last_fault_error(vaddr_t va)
@@ -59,121 +49,78 @@ static u8 last_fault_error(vaddr_t va)
 	return 0xff;
 }
 
-static void access(struct victim *v, enum victim_op op, unsigned int page, u64 value)
+static void touch(struct victim *v, unsigned int page)
 {
 	struct victim_result *r = &v->result[page];
-	void *p = (void *)victim_va(page);
+	void *p = (void *)space_va(page);
 	int err;
 
-	if (op == VICTIM_LOAD)
+	if (v->op == VICTIM_LOAD)
 		err = probe_load8(p, &r->loaded);
 	else
-		err = probe_store8(p, value + page);
+		err = probe_store8(p, v->value + page);
 	r->fault = err != 0;
 	r->error = err ? last_fault_error((vaddr_t)p) : 0;
 }
 
-static void race(struct victim *v)
+/* An emulator's table doubles at a flush that finds it full, and only then. */
+static void grow_tlb(void)
 {
-	u64 n = 0;
+	u64 word;
 
-	while (!READ_ONCE(v->mailbox.stop)) {
-		/* Without this the first store's entry would serve for all. */
-		invlpg(VICTIM_VA);
-		probe_store8((void *)VICTIM_VA, ++n);
-		atomic_store(&v->mailbox.turns, n);
+	for (int round = 0; round < GROW_ROUNDS; round++) {
+		for (unsigned int i = 0; i < GROW_PAGES; i++)
+			probe_load8((void *)(GROW_VA + i * PAGE_SIZE), &word);
+		write_cr3(read_cr3());
 	}
 }
 
-static void execute(struct victim *v)
+static void execute(void *arg)
 {
-	enum victim_op op = v->mailbox.op;
-	unsigned int end = v->mailbox.first + v->mailbox.nr;
+	struct victim *v = arg;
+	unsigned int i, end = v->first + v->nr;
 
-	switch (op) {
+	switch (v->op) {
 	case VICTIM_LOAD:
 	case VICTIM_STORE:
-		for (unsigned int i = v->mailbox.first; i < end; i++)
-			access(v, op, i, v->mailbox.value);
+		for (i = v->first; i < end; i++)
+			touch(v, i);
 		break;
 	case VICTIM_INVLPG:
-		for (unsigned int i = v->mailbox.first; i < end; i++)
-			invlpg(victim_va(i));
+		for (i = v->first; i < end; i++)
+			invlpg(space_va(i));
 		break;
 	case VICTIM_FLUSH_ALL: write_cr3(read_cr3()); break;
 	case VICTIM_WP_OFF: write_cr0(read_cr0() & ~CR0_WP); break;
 	case VICTIM_WP_ON: write_cr0(read_cr0() | CR0_WP); break;
-	case VICTIM_RACE: race(v); break;
 	case VICTIM_IRQ_OFF: irq_disable(); break;
 	case VICTIM_IRQ_ON: irq_enable(); break;
-	case VICTIM_QUIT: break;
+	case VICTIM_GROW: grow_tlb(); break;
 	}
 }
 
-static int victim_thread(void *arg)
+static void race(void *arg)
 {
 	struct victim *v = arg;
-	unsigned int spins = 0;
-	u32 served = 0;
+	u64 n = 0;
 
-	preempt_disable();
-	while (!served || v->mailbox.op != VICTIM_QUIT) {
-		while (atomic_load(&v->mailbox.asked) == served)
-			cpu_relax(&spins);
-		spins = 0;
-		execute(v);
-		atomic_store(&v->mailbox.done, ++served);
+	while (!READ_ONCE(v->stop)) {
+		/* Without this the first store's entry would serve for all. */
+		invlpg(SPACE_VA);
+		probe_store8((void *)SPACE_VA, ++n);
+		atomic_store(&v->turns, n);
 	}
-	preempt_enable();
-	return 0;
 }
 
 /* --- asking it --- */
 
-static void wait_for(struct victim *v, bool (*ready)(struct victim *v, u64 what), u64 what)
-{
-	unsigned int spins = 0;
-	ktime_t end = 0;
-
-	while (!ready(v, what)) {
-		cpu_relax(&spins);
-		if (spins % 4096)
-			continue;
-		if (!end)
-			end = ktime_get() + PATIENCE;
-		if (ktime_get() > end)
-			panic("test: the victim on CPU %u does not answer", v->cpu);
-	}
-}
-
-static bool is_done(struct victim *v, u64 asked)
-{
-	return atomic_load(&v->mailbox.done) == (u32)asked;
-}
-
-static void post(struct victim *v, enum victim_op op, unsigned int first, unsigned int nr,
-		 u64 value)
-{
-	v->mailbox.op = op;
-	v->mailbox.first = first;
-	v->mailbox.nr = nr;
-	v->mailbox.value = value;
-	if (v->remote)
-		atomic_store(&v->mailbox.asked, v->mailbox.asked + 1);
-	else
-		execute(v);
-}
-
-static void finish(struct victim *v)
-{
-	if (v->remote)
-		wait_for(v, is_done, v->mailbox.asked);
-}
-
 void victim_do(struct victim *v, enum victim_op op, unsigned int first, unsigned int nr, u64 value)
 {
-	post(v, op, first, nr, value);
-	finish(v);
+	v->op = op;
+	v->first = first;
+	v->nr = nr;
+	v->value = value;
+	runner_call(&v->runner, execute, v);
 }
 
 void victim_load(struct victim *v, unsigned int page)
@@ -189,175 +136,102 @@ void victim_store(struct victim *v, unsigned int page, u64 value)
 void victim_alone(struct victim *v)
 {
 	preempt_disable();
-	if (v->remote)
-		victim_do(v, VICTIM_IRQ_OFF, 0, 0, 0);
-	else
-		v->irq_flags = irq_save();
+	victim_do(v, VICTIM_IRQ_OFF, 0, 0, 0);
 }
 
 void victim_alone_end(struct victim *v)
 {
-	if (v->remote)
-		victim_do(v, VICTIM_IRQ_ON, 0, 0, 0);
-	else
-		irq_restore(v->irq_flags);
+	victim_do(v, VICTIM_IRQ_ON, 0, 0, 0);
 	preempt_enable();
-}
-
-static bool has_turned(struct victim *v, u64 turns)
-{
-	return atomic_load(&v->mailbox.turns) >= turns;
 }
 
 void victim_race_start(struct victim *v)
 {
-	BUG_ON(!v->remote);
-	v->mailbox.turns = 0;
-	v->mailbox.stop = false;
-	post(v, VICTIM_RACE, 0, 1, 0);
+	BUG_ON(!victim_is_remote(v));
+	v->turns = 0;
+	v->stop = false;
+	runner_post(&v->runner, race, v);
+}
+
+static bool has_turned(void *arg)
+{
+	struct victim *v = arg;
+
+	return atomic_load(&v->turns) >= v->target;
 }
 
 void victim_race_wait(struct victim *v, u64 more)
 {
-	wait_for(v, has_turned, atomic_load(&v->mailbox.turns) + more);
+	v->target = atomic_load(&v->turns) + more;
+	spin_until(has_turned, v, "the victim to try a store");
 }
 
 void victim_race_stop(struct victim *v)
 {
-	WRITE_ONCE(v->mailbox.stop, true);
-	finish(v);
+	WRITE_ONCE(v->stop, true);
+	runner_wait(&v->runner);
 }
 
-/* --- its address space --- */
+/* --- life --- */
 
-static bool map_pages(struct victim *v)
+/* The spare frames' PTEs go, and many pages are mapped to frame 0 to be looked at. */
+static bool shape_space(struct victim *v)
 {
-	/* Both ranges lie within leaf tables that this makes. */
-	for (unsigned int i = 0; i < VICTIM_PAGES; i++) {
-		pte_t *ptep = pgtable_walk_alloc(&v->pgt, victim_va(i));
-
-		if (!ptep)
-			return false;
-		if (!i)
-			v->ptep = ptep;
-		ptep_set_absent(ptep, victim_pte(v, i, PTE_P | PTE_W | PTE_NX));
-	}
+	for (unsigned int i = VICTIM_PAGES; i < 2 * VICTIM_PAGES; i++)
+		ptep_get_and_clear(space_ptep(&v->space, i));
 	for (unsigned int i = 0; i < GROW_PAGES; i++) {
-		pte_t *ptep = pgtable_walk_alloc(&v->pgt, GROW_VA + i * PAGE_SIZE);
+		pte_t *ptep = pgtable_walk_alloc(&v->space.pgt, GROW_VA + i * PAGE_SIZE);
 
 		if (!ptep)
 			return false;
-		ptep_set_absent(ptep, victim_pte(v, 0, PTE_P | PTE_NX | PTE_A));
+		ptep_set_absent(ptep, victim_pte(v, 0, PTE_P | PTE_A));
 	}
+	v->ptep = space_ptep(&v->space, 0);
 	return true;
 }
 
-/* pgtable_destroy() wants no leaf; nobody uses the tables any more, so no flush is owed. */
-static void unmap_pages(struct victim *v)
+static void unshape_space(struct victim *v)
 {
-	pte_t *ptep;
+	for (unsigned int i = 0; i < GROW_PAGES; i++) {
+		pte_t *ptep = pgtable_walk(&v->space.pgt, GROW_VA + i * PAGE_SIZE);
 
-	for (unsigned int i = 0; i < VICTIM_PAGES; i++)
-		if ((ptep = pgtable_walk(&v->pgt, victim_va(i))))
+		if (ptep)
 			ptep_get_and_clear(ptep);
-	for (unsigned int i = 0; i < GROW_PAGES; i++)
-		if ((ptep = pgtable_walk(&v->pgt, GROW_VA + i * PAGE_SIZE)))
-			ptep_get_and_clear(ptep);
-}
-
-/* In the victim, or the caller when it is the victim. An emulator's table doubles at a flush that
- * finds it full, and only then. */
-static void grow_tlb(void)
-{
-	for (int round = 0; round < GROW_ROUNDS; round++) {
-		u64 word;
-
-		for (unsigned int i = 0; i < GROW_PAGES; i++)
-			probe_load8((void *)(GROW_VA + i * PAGE_SIZE), &word);
-		write_cr3(read_cr3());
 	}
 }
 
-static int victim_start_thread(void *arg)
+static void run_with_victim(struct victim *v, void (*body)(struct victim *v))
 {
-	grow_tlb();
-	return victim_thread(arg);
-}
-
-static void enter_scratch_space(struct victim *v)
-{
-	struct thread *t = current_thread();
-	u64 flags = irq_save();
-
-	v->borrowed_mm = t->mm;
-	t->mm = NULL;
-	t->pgt = &v->pgt;
-	arch_switch_pgtable(t->pgt);
-	irq_restore(flags);
-	grow_tlb();
-}
-
-static bool start(struct victim *v)
-{
-	v->remote = nr_cpus > 1;
-	v->cpu = v->remote ? 1 : 0;
+	if (!shape_space(v) || !runner_start(&v->runner, RUNNER_OWNS, 1, &v->space.pgt)) {
+		EXPECT(!"no memory for a victim");
+		return;
+	}
 	v->trace_was_on = trace_on;
 	trace_on = true;
-	if (!v->remote) {
-		enter_scratch_space(v);
-		return true;
-	}
-	v->thread = thread_create("victim", (int)v->cpu, NULL, &v->pgt, victim_start_thread, v);
-	return v->thread;
-}
-
-static void stop(struct victim *v)
-{
-	if (v->remote) {
-		victim_do(v, VICTIM_QUIT, 0, 0, 0);
-		thread_join(v->thread);
-	} else {
-		mm_use(v->borrowed_mm);
-	}
+	victim_do(v, VICTIM_GROW, 0, 0, 0);
+	body(v);
 	trace_on = v->trace_was_on;
+	runner_stop(&v->runner);
 }
 
-struct job {
-	void (*body)(struct victim *v);
-};
-
-static int run_pinned(void *arg)
+static void scene(void *body)
 {
-	static struct victim v; /* one test at a time; large for a stack */
-	const struct job *job = arg;
+	static struct victim v; /* one test at a time, and large for a stack */
 
 	memset(&v, 0, sizeof(v));
-	if (pgtable_init(&v.pgt))
-		return -1;
-	v.frame = alloc_pages(FRAMES_ORDER, ALLOC_ZERO);
 	v.result_page = alloc_page(ALLOC_ZERO);
-	if (v.frame && v.result_page && map_pages(&v)) {
+	EXPECT(v.result_page);
+	if (v.result_page && space_init(&v.space, FRAMES_ORDER)) {
 		v.result = page_address(v.result_page);
-		if (start(&v)) {
-			job->body(&v);
-			stop(&v);
-		}
+		run_with_victim(&v, (void (*)(struct victim *))body);
+		unshape_space(&v);
+		space_destroy(&v.space);
 	}
-	EXPECT(v.result && (v.thread || !v.remote));
-	unmap_pages(&v);
-	pgtable_destroy(&v.pgt);
-	if (v.frame)
-		free_pages(v.frame, FRAMES_ORDER);
 	if (v.result_page)
 		page_put(v.result_page);
-	return 0;
 }
-
-_Static_assert(VICTIM_PAGES * sizeof(struct victim_result) <= PAGE_SIZE, "results fit a page");
 
 void with_victim(void (*body)(struct victim *v))
 {
-	struct job job = { body };
-
-	EXPECT_EQ(on_cpu(0, run_pinned, &job), 0);
+	pinned(scene, (void *)body);
 }

@@ -144,13 +144,14 @@ static u8 file_type(const struct inode *inode)
 	return types[(inode->mode & FS_IFMT) >> 12];
 }
 
-/* The directory changed: times, and its slot, since names and size must agree on the disk. */
-static int dir_changed(struct inode *dir)
+/* The directory changed: times, and its slot, since names and size must agree on the disk. Should that
+ * fail, the inode is marked and tried again. */
+static void dir_changed(struct inode *dir)
 {
 	ext2_info(dir)->flags &= ~(u32)EXT2_INDEX_FL;
 	inode_touch(dir, TOUCH_M | TOUCH_C);
 	inode_mark_meta(dir);
-	return ext2_write_inode(dir);
+	ext2_write_inode(dir);
 }
 
 /* Is there room for a name of *@arg bytes, in the entry or behind it? */
@@ -219,7 +220,8 @@ int ext2_add_entry(struct inode *dir, const char *name, struct inode *inode)
 	fill_entry(e, name, len, inode);
 	bdirty(b);
 	brelse(b);
-	return dir_changed(dir);
+	dir_changed(dir);
+	return 0;
 }
 
 int ext2_remove_entry(struct inode *dir, const struct ext2_slot *slot)
@@ -247,7 +249,8 @@ int ext2_remove_entry(struct inode *dir, const struct ext2_slot *slot)
 	e->inode = 0;
 	bdirty(b);
 	brelse(b);
-	return dir_changed(dir);
+	dir_changed(dir);
+	return 0;
 }
 
 int ext2_set_entry(struct inode *dir, const struct ext2_slot *slot, struct inode *inode)
@@ -264,7 +267,8 @@ int ext2_set_entry(struct inode *dir, const struct ext2_slot *slot, struct inode
 	e->file_type = file_type(inode);
 	bdirty(b);
 	brelse(b);
-	return dir_changed(dir);
+	dir_changed(dir);
+	return 0;
 }
 
 int ext2_make_empty(struct inode *dir, struct inode *parent)

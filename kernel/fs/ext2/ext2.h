@@ -30,7 +30,7 @@ struct ext2_sb {
 	u32 groups;		    /* s */
 	u32 desc_blocks;	    /* s: blocks of group descriptors */
 	u32 extra_isize;	    /* s: for new inodes */
-	bool filetype;		    /* s */
+	bool filetype, was_valid;   /* s */
 	struct ext2_group *group;   /* a */
 	bool *desc_dirty;	    /* a: one per block of descriptors */
 	bool super_dirty;	    /* a */

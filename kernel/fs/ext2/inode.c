@@ -41,7 +41,8 @@ static bool has_extra_times(const struct ext2_sb *sbi, const struct ext2_inode *
 {
 	return sbi->inode_size > EXT2_OLD_INODE_SIZE &&
 	       slot->extra_isize <= sbi->inode_size - EXT2_OLD_INODE_SIZE &&
-	       slot->extra_isize + EXT2_OLD_INODE_SIZE >= offsetof(struct ext2_inode, crtime);
+	       EXT2_OLD_INODE_SIZE + (size_t)slot->extra_isize >=
+		       offsetof(struct ext2_inode, crtime);
 }
 
 /* ---- times: 32 bits of seconds, two more above them, 30 bits of nanoseconds ------------------ */

@@ -17,24 +17,30 @@
 
 static int ext2_lookup(struct inode *dir, const char *name, struct inode **out)
 {
+	struct super_block *sb = dir->sb;
 	struct ext2_slot slot;
 	int err = ext2_find_entry(dir, name, &slot);
 
-	return err ? err : iget(dir->sb, slot.ino, out);
+	if (err)
+		return err;
+	if (slot.ino < ext2_sb(sb)->first_ino && slot.ino != EXT2_ROOT_INO)
+		return ext2_error(sb, "directory %lu has a name for inode %u, which is reserved",
+				  (unsigned long)dir->ino, slot.ino);
+	err = iget(sb, slot.ino, out);
+	if (!err && !(*out)->nlink) {
+		iput(*out);
+		err = ext2_error(sb, "inode %u has more names than links", slot.ino);
+	}
+	return err;
 }
 
-/* Count the links of @inode anew and say so in its slot. */
-static int set_nlink(struct inode *inode, u32 nlink)
+/* Count the links of @inode anew and say so in its slot; if that fails, it is tried again later. */
+static void set_nlink(struct inode *inode, u32 nlink)
 {
 	inode->nlink = nlink;
 	inode_touch(inode, TOUCH_C);
 	inode_mark_meta(inode);
-	return ext2_write_inode(inode);
-}
-
-static int first_error(int a, int b)
-{
-	return a ? a : b;
+	ext2_write_inode(inode);
 }
 
 /* A new inode in memory, with a number of its own and no blocks. */
@@ -88,7 +94,8 @@ static int ext2_create(struct inode *dir, const char *name, u32 mode, struct ino
 	if (is_dir)
 		err = ext2_make_empty(inode, dir);
 	inode_mark_meta(inode);
-	err = first_error(err, ext2_write_inode(inode));
+	if (!err)
+		err = ext2_write_inode(inode);
 	if (!err)
 		err = ext2_add_entry(dir, name, inode);
 	if (err) {
@@ -98,17 +105,26 @@ static int ext2_create(struct inode *dir, const char *name, u32 mode, struct ino
 		return err;
 	}
 	if (is_dir)
-		err = set_nlink(dir, dir->nlink + 1);
+		set_nlink(dir, dir->nlink + 1);
 	*out = inode;
-	return err;
+	return 0;
+}
+
+/* A subdirectory's ".." no longer counts for @dir. A damaged image may have counted wrongly. */
+static void drop_dotdot(struct inode *dir)
+{
+	set_nlink(dir, dir->nlink > 2 ? dir->nlink - 1 : dir->nlink);
 }
 
 /* A name of @inode in @dir is gone. */
-static int drop_link(struct inode *dir, struct inode *inode)
+static void drop_link(struct inode *dir, struct inode *inode)
 {
-	if (!inode_is_dir(inode))
-		return set_nlink(inode, inode->nlink - 1);
-	return first_error(set_nlink(inode, 0), set_nlink(dir, dir->nlink - 1));
+	if (inode_is_dir(inode)) {
+		set_nlink(inode, 0);
+		drop_dotdot(dir);
+	} else {
+		set_nlink(inode, inode->nlink - 1);
+	}
 }
 
 static int check_empty(struct inode *dir)
@@ -127,7 +143,9 @@ static int ext2_unlink(struct inode *dir, const char *name, struct inode *inode)
 		err = ext2_find_entry(dir, name, &slot);
 	if (!err)
 		err = ext2_remove_entry(dir, &slot);
-	return err ? err : drop_link(dir, inode);
+	if (!err)
+		drop_link(dir, inode);
+	return err;
 }
 
 /* A directory has moved from below @from to below @to. */
@@ -138,9 +156,11 @@ static int move_dir(struct inode *inode, struct inode *from, struct inode *to)
 
 	if (!err)
 		err = ext2_set_entry(inode, &slot, to);
-	if (!err)
-		err = set_nlink(to, to->nlink + 1);
-	return err ? err : set_nlink(from, from->nlink - 1);
+	if (err)
+		return err;
+	set_nlink(to, to->nlink + 1);
+	drop_dotdot(from);
+	return 0;
 }
 
 static int ext2_rename(struct inode *from, const char *name, struct inode *inode, struct inode *to,
@@ -171,9 +191,9 @@ static int ext2_rename(struct inode *from, const char *name, struct inode *inode
 	if (err)
 		return err;
 	if (victim)
-		err = drop_link(to, victim);
+		drop_link(to, victim);
 	if (inode_is_dir(inode) && from != to)
-		err = first_error(err, move_dir(inode, from, to));
+		err = move_dir(inode, from, to);
 	inode_touch(inode, TOUCH_C);
 	return err;
 }

@@ -144,7 +144,8 @@ static int ext2_seal(struct super_block *sb)
 		err = bsync(sb->dev);
 	if (!err)
 		err = blkdev_flush(sb->dev);
-	if (err)
+	/* What was not clean when it was mounted is not clean now: only e2fsck can say so. */
+	if (err || !ext2_sb(sb)->was_valid)
 		return err;
 	return write_state(sb, EXT2_STATE_VALID, 0);
 }
@@ -266,6 +267,7 @@ static void fill_super(struct ext2_sb *sbi, struct super_block *sb)
 	sb->a_ops = &ext2_a_ops;
 	sb->block_size = sbi->block_size;
 	sb->max_bytes = ext2_max_bytes(sbi);
+	sbi->was_valid = sbi->es.state & EXT2_STATE_VALID;
 	sbi->filetype = sbi->es.feature_incompat & EXT2_INCOMPAT_FILETYPE;
 	if (sbi->inode_size > EXT2_OLD_INODE_SIZE) {
 		/* As much as the times need, or what the image asks for, if that is sane. */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * b34_liveness.c - B34: a page may be cleaned between a store's fault and the store (rule 8). Then it
+ * faults again; but it must get through, however often the page is cleaned.
+ */
+#include "kernel/core/stat.h"
+#include "tests/util.h"
+
+#define STORES		 200
+#define FAULTS_PER_STORE 8 /* on the average; one is what it takes without bad luck */
+
+static struct stage s;
+static bool stop;
+
+static int store_many(void *arg)
+{
+	for (u64 v = 1; v <= STORES; v++)
+		WRITE_ONCE(*s.map, v);
+	return 0;
+}
+
+static int clean_all_the_time(void *arg)
+{
+	while (!atomic_load(&stop))
+		testfs_fsync(s.fs);
+	return 0;
+}
+
+static void liveness(void)
+{
+	struct stats before;
+	struct job k;
+
+	if (!stage_begin(&s, 1))
+		return;
+	stop = false;
+	stats_snapshot(&before);
+	job_start(&k, 0, NULL, clean_all_the_time, NULL);
+	remote_begin(&s.w, store_many, NULL);
+	WAIT_FOR(!atomic_load(&s.w.fn));
+	atomic_store(&stop, true);
+	EXPECT_EQ(job_end(&k), 0);
+	EXPECT_EQ(*s.map, STORES);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), STORES);
+	EXPECT(stat_since(&before, STAT_WRITE_FAULTS) <= FAULTS_PER_STORE * STORES);
+	stage_end(&s);
+}
+
+KTEST(races, b34_clean_before_store_liveness)
+{
+	on_cpu0(liveness);
+}
