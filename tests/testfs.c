@@ -293,6 +293,11 @@ int testfs_fsync(struct testfs *fs)
 	return testfs_sync(&fs->mapping, 0, ~0ul, SYNC_FULL);
 }
 
+int testfs_fsync_job(void *fs)
+{
+	return testfs_fsync(fs);
+}
+
 void testfs_background(struct testfs *fs)
 {
 	struct writeback_control wbc = { .mode = SYNC_NONE, .last = ~0ul, .nr_to_write = ~0ul };

@@ -277,6 +277,13 @@ void stage_end(struct stage *s)
 	testfs_destroy(s->fs);
 }
 
+int stage_munmap_job(void *stage)
+{
+	struct stage *s = stage;
+
+	return mm_munmap(s->mm, (vaddr_t)s->map, PAGE_SIZE);
+}
+
 u64 *stage_slot(const struct stage *s, pgoff_t page)
 {
 	return s->map + page * SLOTS_PER_PAGE;

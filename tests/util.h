@@ -75,6 +75,7 @@ void testfs_park(struct testfs *fs);
 /* As mmap(2), from page @first on; the address, or NULL and the test has failed. */
 void *testfs_mmap(struct testfs *fs, struct mm *mm, pgoff_t first, u64 pages, int prot, int flags);
 int testfs_fsync(struct testfs *fs);
+int testfs_fsync_job(void *fs); /* for job_start() */
 /* One pass of background writeback in the calling thread; waits for nothing. */
 void testfs_background(struct testfs *fs);
 s64 testfs_write(struct testfs *fs, u64 pos, const void *buf, size_t len);
@@ -95,6 +96,15 @@ u64 testfs_count_tag(struct testfs *fs, unsigned int tag);
 
 /* Run @body in a thread pinned to CPU 0 and wait. */
 void on_cpu0(void (*body)(void));
+
+/* A test whose body runs there. */
+#define KTEST_ON_CPU0(s, n)                                                                        \
+	static void on_cpu0_##s##_##n(void);                                                       \
+	KTEST(s, n)                                                                                \
+	{                                                                                          \
+		on_cpu0(on_cpu0_##s##_##n);                                                        \
+	}                                                                                          \
+	static void on_cpu0_##s##_##n(void)
 
 struct access {
 	u64 *p;
@@ -171,6 +181,8 @@ struct stage {
 bool stage_begin(struct stage *s, u64 pages);
 /* Unmaps what is left of s->map; other mappings of the file in other address spaces must be gone. */
 void stage_end(struct stage *s);
+/* munmap() of the first page of s->map, for job_start(). */
+int stage_munmap_job(void *stage);
 /* The first slot of page @page in the mapping. */
 u64 *stage_slot(const struct stage *s, pgoff_t page);
 

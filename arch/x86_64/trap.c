@@ -68,9 +68,8 @@ static void irq_exit(const struct trap_frame *f)
 	cpu->irq_depth--;
 	if (cpu->need_resched && !cpu->preempt_count && !cpu->irq_depth &&
 	    (f->rflags & RFLAGS_IF)) {
-		irq_enable();
-		preempt_check();
-		/* The frame is on this thread's own stack: iretq may be interrupted. */
+		/* Interrupts stay off until iretq: see there. */
+		preempt_from_irq();
 	}
 }
 

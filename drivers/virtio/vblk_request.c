@@ -17,7 +17,6 @@
 #include "kernel/core/clock.h"
 #include "kernel/core/printk.h"
 #include "kernel/core/stat.h"
-#include "kernel/mm/page_alloc.h"
 
 _Static_assert(sizeof(struct bio_seg) == sizeof(struct vring_desc), "a segment is a descriptor");
 _Static_assert(offsetof(struct bio_seg, addr) == offsetof(struct vring_desc, addr), "the same");
@@ -25,7 +24,7 @@ _Static_assert(offsetof(struct bio_seg, len) == offsetof(struct vring_desc, len)
 _Static_assert(offsetof(struct bio_seg, driver) == offsetof(struct vring_desc, flags), "the same");
 
 /* flags and next of a descriptor are the two halves of bio_seg.driver. */
-#define LINK_TO(next, flags) ((u32)(next) << 16 | VRING_DESC_NEXT | (flags))
+#define NEXT_IS(n) ((u32)(n) << 16)
 
 /* A bio lies in the direct map. */
 static paddr_t bio_phys(const struct bio *bio)
@@ -50,12 +49,11 @@ static void add_range(struct bio *bio)
 
 /* Write header, status and descriptors of a request of @type about @sector, whose segments the
  * device reads, or with @flags VRING_DESC_WRITE writes. */
-static inline __always_inline void make_request(struct bio *bio, u32 type, sector_t sector,
-						u32 flags)
+static __always_inline void make_request(struct bio *bio, u32 type, sector_t sector, u32 flags)
 {
 	paddr_t header = bio_phys(bio) + offsetof(struct bio, driver);
 	struct bio_seg *d = bio->table, *back = d + 1 + bio->nr_segs;
-	u32 link = LINK_TO(1, 0);
+	u32 link = NEXT_IS(1) | VRING_DESC_NEXT;
 
 	/* struct virtio_blk_req, and the status behind it */
 	bio->driver[0] = type;
@@ -66,7 +64,7 @@ static inline __always_inline void make_request(struct bio *bio, u32 type, secto
 	d->driver = link;
 	link |= flags;
 	while (++d < back) {
-		link += LINK_TO(1, 0) - LINK_TO(0, 0);
+		link += NEXT_IS(1);
 		d->driver = link;
 	}
 	d->addr = header + sizeof(struct virtio_blk_req);
@@ -75,13 +73,13 @@ static inline __always_inline void make_request(struct bio *bio, u32 type, secto
 }
 
 /* Queue's lock held. False if the ring has no room. */
-static inline __always_inline bool offer(struct vblk_queue *q, struct bio *bio)
+static __always_inline bool offer(struct vblk_queue *q, struct bio *bio)
 {
 	return virtqueue_add(&q->vq, (const struct vring_desc *)bio->table,
 			     bio_phys(bio) + offsetof(struct bio, table), bio->nr_segs + 2u, bio);
 }
 
-static inline __always_inline void start_request(struct vblk *vb, struct bio *bio)
+static __always_inline void start_request(struct vblk *vb, struct bio *bio)
 {
 	/* Another CPU's queue, if we are moved in between, is as good. */
 	struct vblk_queue *q = vb->by_cpu[this_cpu()->id];
@@ -123,7 +121,7 @@ const struct blkdev_ops vblk_ops = { .submit = vblk_submit };
 /* ---- completion ---------------------------------------------------------------------------- */
 
 /* The device's answer as an error, named in a line. */
-static int explain(const struct bio *bio, u8 status)
+static __attribute__((cold)) int explain(const struct bio *bio, u8 status)
 {
 	const char *what = "I/O error";
 	int error = -EIO;
@@ -146,17 +144,13 @@ static void finish(struct bio *bio)
 	bio_endio(bio, likely(status == VIRTIO_BLK_S_OK) ? 0 : explain(bio, status));
 }
 
-/* Queue's lock held. Offer what waits, as far as there is room. True: kick the device. */
-static bool start_waiting(struct vblk_queue *q)
+/* Queue's lock held, something waits. Offer as much as there is room for. True: kick the device. */
+static __attribute__((noinline)) bool start_waiting(struct vblk_queue *q)
 {
-	struct bio *bio = TAILQ_FIRST(&q->waiting);
+	struct bio *bio;
 
-	if (likely(!bio))
-		return false;
-	while (bio && offer(q, bio)) {
+	while ((bio = TAILQ_FIRST(&q->waiting)) && offer(q, bio))
 		TAILQ_REMOVE(&q->waiting, bio, link);
-		bio = TAILQ_FIRST(&q->waiting);
-	}
 	return virtqueue_needs_kick(&q->vq);
 }
 
@@ -175,7 +169,7 @@ void vblk_irq(void *arg)
 			last = &TAILQ_NEXT(bio, link);
 		}
 	} while (!virtqueue_enable_interrupt(&q->vq));
-	kick = start_waiting(q);
+	kick = unlikely(!TAILQ_EMPTY(&q->waiting)) && start_waiting(q);
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (kick)
 		virtqueue_kick(&q->vq);
@@ -200,7 +194,7 @@ static void end_get_id(struct bio *bio)
 int vblk_get_id(struct vblk *vb, char id[VIRTIO_BLK_ID_BYTES + 1])
 {
 	struct bio *bio = bio_alloc(&vb->dev, BIO_READ, 0);
-	/* The answer stands in the bio's own frame, behind the last descriptor in use. */
+	/* The answer stands in the bio itself, behind the last descriptor in use. */
 	char *text = (char *)&bio->table[3];
 	int error;
 

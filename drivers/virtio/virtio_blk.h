@@ -7,8 +7,8 @@
 
 /*
  * Find all virtio disks, register each as vda, vdb, ... in PCI order; returns how many. One that
- * cannot be used is named in a line with the reason. Once at boot, after the other CPUs came up (each
- * gets a queue of its own), in a thread with interrupts on.
+ * cannot be used is named in a line with the reason. Once at boot, in a thread, when the other CPUs
+ * are up: each gets a queue of its own.
  */
 int virtio_blk_probe_all(void);
 

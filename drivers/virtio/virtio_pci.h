@@ -21,7 +21,7 @@ struct virtio_device {
 };
 
 /*
- * All of these run once at boot, in a thread. 0 or a negative error; the line that says why has been
+ * All of these run once at boot, in a thread. 0 or a negative error, and the line that says why was
  * printed. After any failure call virtio_pci_reset().
  */
 /* Find and map the registers of @pci, switch it and its MSI-X on, reset it, greet it. */

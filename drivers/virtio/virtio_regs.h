@@ -143,11 +143,11 @@ _Static_assert(offsetof(struct virtio_blk_config, write_zeroes_may_unmap) == 56,
 
 #define VIRTIO_BLK_ID_BYTES 20
 
+/* Before the data (D or d) and the status byte (d). */
 struct virtio_blk_req {
 	u32 type;     /* D */
 	u32 reserved; /* D: 0 */
 	u64 sector;   /* D: 512-byte units; 0 unless IN or OUT */
-	/* then the data (D or d), then the status byte (d) */
 };
 _Static_assert(sizeof(struct virtio_blk_req) == 16, "virtio 5.2.6");
 

@@ -9,7 +9,7 @@
  *        are done in order, so publishing needs only that the compiler keeps the order; but a store
  *        may pass a later load, and in two places each side stores and then looks at the other's
  *        store. Those need a full fence on both sides, or both may look too early: see
- *        virtqueue_needs_kick() (in the header) and virtqueue_enable_interrupt().
+ *        virtqueue_needs_kick() and virtqueue_enable_interrupt() in the header.
  */
 #include "drivers/virtio/virtqueue.h"
 
@@ -43,8 +43,12 @@ int virtqueue_init(struct virtqueue *vq, const char *name, u16 index, u16 size, 
 	vq->avail_event = (const u16 *)&vq->used->ring[size];
 	vq->indirect = features & VIRTIO_F_INDIRECT_DESC;
 	vq->event_idx = features & VIRTIO_F_EVENT_IDX;
-	for (u16 i = 0; i < size; i++)
+	for (u16 i = 0; i < size; i++) {
 		vq->slots[i].next = (u16)(i + 1);
+		/* What stays the same with indirect tables; the direct way writes it anew. */
+		vq->slots[i].count = 1;
+		vq->desc[i].flags = VRING_DESC_INDIRECT;
+	}
 	return 0;
 }
 
@@ -73,78 +77,58 @@ bool virtqueue_add_direct(struct virtqueue *vq, const struct vring_desc *table, 
 		i = vq->slots[i].next;
 	}
 	vq->free_head = i;
-	virtqueue_publish(vq, head, (u16)nr, cookie);
+	vq->nr_free = (u16)(vq->nr_free - nr);
+	vq->slots[head].count = (u16)nr;
+	virtqueue_publish(vq, head, cookie);
 	return true;
 }
 
 /* ---- results ------------------------------------------------------------------------------- */
 
 /* The device named a request that it does not have, or more than there are. */
-static void complain(struct virtqueue *vq, const char *what, u32 value)
+static __attribute__((cold)) void *complain(struct virtqueue *vq, const char *what, u32 value)
 {
 	if (!vq->complained)
 		printk("%s: queue %u: the device's answer is wrong: %s %u of %u; ignored\n",
 		       vq->name, vq->index, what, value, vq->size);
 	vq->complained = true;
-}
-
-/* Put the descriptors of a request, chained by slots[].next, on the free list. */
-static void free_chain(struct virtqueue *vq, u16 head)
-{
-	u16 last = head, count = vq->slots[head].count;
-
-	for (u16 n = 1; unlikely(n < count); n++)
-		last = vq->slots[last].next;
-	vq->slots[last].next = vq->free_head;
-	vq->free_head = head;
-	vq->nr_free = (u16)(vq->nr_free + count);
-}
-
-/* False: the device's answer @id at the ring's place is none of our requests. */
-static bool known(struct virtqueue *vq, u32 id)
-{
-	return id < vq->size && vq->slots[id].cookie;
-}
-
-void *virtqueue_get(struct virtqueue *vq)
-{
-	/* Acquire: pairs with the device's release of used.idx, after the result and the data. */
-	u16 used = atomic_load(&vq->used->idx);
-
-	while (vq->last_used != used) {
-		u32 id = READ_ONCE(vq->used->ring[vq->last_used & (vq->size - 1)].id);
-		void *cookie;
-
-		if (unlikely((u16)(used - vq->last_used) > vq->size)) {
-			complain(vq, "results ahead", (u16)(used - vq->last_used));
-			vq->last_used = used;
-			return NULL;
-		}
-		vq->last_used++;
-		if (unlikely(!known(vq, id))) {
-			complain(vq, "request", id);
-			continue;
-		}
-		cookie = vq->slots[id].cookie;
-		vq->slots[id].cookie = NULL;
-		free_chain(vq, (u16)id);
-		return cookie;
-	}
 	return NULL;
 }
 
-bool virtqueue_enable_interrupt(struct virtqueue *vq)
+/* Put the descriptors of a request, chained by slots[].next, on the free list. */
+static void free_chain(struct virtqueue *vq, struct vq_slot *slot, u16 head)
 {
-	/* Without EVENT_IDX interrupts are never switched off. */
-	if (!vq->event_idx)
-		return vq->last_used == READ_ONCE(vq->used->idx);
-	WRITE_ONCE(*vq->used_event, vq->last_used);
-	/*
-	 * We: store used_event, load used.idx. Device: store used.idx, load used_event. Without the
-	 * fence we could find the used.idx of before (nothing finished) while the device finds the
-	 * used_event of before (no interrupt wanted): a finished request that nobody hears of. Pairs
-	 * with the device's fence between its two.
-	 */
-	full_fence();
-	return vq->last_used == READ_ONCE(vq->used->idx);
+	u16 free_head = vq->free_head, nr_free = vq->nr_free, count = slot->count;
+
+	for (u16 n = 1; unlikely(n < count); n++)
+		slot = &vq->slots[slot->next];
+	slot->next = free_head;
+	vq->free_head = head;
+	vq->nr_free = (u16)(nr_free + count);
+}
+
+/* The result behind last_used, which is not @used; NULL if it is none of our requests:
+ * virtqueue_enable_interrupt() then says whether there are more. */
+void *virtqueue_get_one(struct virtqueue *vq, u16 used)
+{
+	u16 last = vq->last_used, size = vq->size;
+	struct vq_slot *slot;
+	void *cookie;
+	u32 id;
+
+	if (unlikely((u16)(used - last) > size)) {
+		vq->last_used = used;
+		return complain(vq, "results ahead", (u16)(used - last));
+	}
+	id = READ_ONCE(vq->used->ring[last & (size - 1)].id);
+	vq->last_used = (u16)(last + 1);
+	if (unlikely(id >= size))
+		return complain(vq, "request", id);
+	slot = &vq->slots[id];
+	cookie = slot->cookie;
+	if (unlikely(!cookie))
+		return complain(vq, "request", id);
+	slot->cookie = NULL;
+	free_chain(vq, slot, (u16)id);
+	return cookie;
 }

@@ -22,7 +22,7 @@
 struct vq_slot {
 	void *cookie; /* of the request whose first descriptor it is, else NULL */
 	u16 next;     /* in the free list, or in the chain */
-	u16 count;    /* descriptors of the request */
+	u16 count;    /* descriptors of the request: always 1 if indirect */
 };
 
 /* s: at creation; the others by the caller's lock */
@@ -50,39 +50,43 @@ int virtqueue_init(struct virtqueue *vq, const char *name, u16 index, u16 size, 
 /* The device is reset or does not know the queue. */
 void virtqueue_destroy(struct virtqueue *vq);
 
-/* The request stands in the ring: show its head @head to the device. */
-static inline void virtqueue_publish(struct virtqueue *vq, u16 head, u16 count, void *cookie)
+/*
+ * The request stands in the ring: show its head @head to the device. Here and below fields are read
+ * into locals before the first store, since the compiler must think that any store changes them.
+ */
+static inline void virtqueue_publish(struct virtqueue *vq, u16 head, void *cookie)
 {
-	vq->nr_free = (u16)(vq->nr_free - count);
-	vq->slots[head].cookie = cookie;
-	vq->slots[head].count = count;
-	vq->avail->ring[vq->avail_idx & (vq->size - 1)] = head;
-	vq->avail_idx++;
-	/* Release: the device reads avail.idx first and the request after; it must find all above. */
-	atomic_store(&vq->avail->idx, vq->avail_idx);
+	struct vring_avail *avail = vq->avail;
+	struct vq_slot *slot = &vq->slots[head];
+	u16 idx = vq->avail_idx;
+
+	avail->ring[idx & (vq->size - 1)] = head;
+	slot->cookie = cookie;
+	vq->avail_idx = ++idx;
+	/* Release: the device reads avail.idx first, the request after, and must find all above. */
+	atomic_store(&avail->idx, idx);
 }
 
 bool virtqueue_add_direct(struct virtqueue *vq, const struct vring_desc *table, unsigned int nr,
 			  void *cookie);
 
-/* Publish a request: @nr <= size descriptors, each but the last with VRING_DESC_NEXT and the index of
- * its follower in @table, which lies at physical @pa. False if the ring has no room. */
+/* Publish a request: @nr <= size descriptors, each but the last with VRING_DESC_NEXT and the index
+ * of its follower in @table, which lies at physical @pa. False if the ring has no room. */
 static inline bool virtqueue_add(struct virtqueue *vq, const struct vring_desc *table, paddr_t pa,
 				 unsigned int nr, void *cookie)
 {
-	u16 head = vq->free_head;
-	struct vring_desc *d;
+	u16 head = vq->free_head, nr_free = vq->nr_free;
+	struct vring_desc *d = &vq->desc[head];
 
 	if (unlikely(!vq->indirect))
 		return virtqueue_add_direct(vq, table, nr, cookie);
-	if (unlikely(!vq->nr_free))
+	if (unlikely(!nr_free))
 		return false;
-	d = &vq->desc[head];
+	vq->free_head = vq->slots[head].next;
+	vq->nr_free = (u16)(nr_free - 1);
 	d->addr = pa;
 	d->len = nr * (u32)sizeof(*table);
-	d->flags = VRING_DESC_INDIRECT;
-	vq->free_head = vq->slots[head].next;
-	virtqueue_publish(vq, head, 1, cookie);
+	virtqueue_publish(vq, head, cookie);
 	return true;
 }
 
@@ -93,9 +97,9 @@ static inline bool virtqueue_needs_kick(struct virtqueue *vq)
 
 	vq->kicked = new;
 	/*
-	 * We: store avail.idx, load avail_event. Device, before it goes to sleep: store avail_event,
-	 * load avail.idx. If our load could pass our store, we would find the avail_event of before
-	 * (no kick wanted) while the device finds the avail.idx of before (nothing to do), and the
+	 * We: store avail.idx, load avail_event. Device, before it sleeps: store avail_event, load
+	 * avail.idx. If our load could pass our store, we would find the avail_event of before (no
+	 * kick wanted) while the device finds the avail.idx of before (nothing to do), and the
 	 * request would lie there for ever. Pairs with the device's fence between its two.
 	 */
 	full_fence();
@@ -111,10 +115,35 @@ static inline void virtqueue_kick(struct virtqueue *vq)
 	*vq->doorbell = vq->index;
 }
 
+void *virtqueue_get_one(struct virtqueue *vq, u16 used);
+
 /* The cookie of the next finished request, or NULL. What the device wrote into the request's memory
  * can be read. */
-void *virtqueue_get(struct virtqueue *vq);
+static inline void *virtqueue_get(struct virtqueue *vq)
+{
+	/* Acquire: pairs with the device's release of used.idx, after the result and the data. */
+	u16 used = atomic_load(&vq->used->idx);
+
+	return used == vq->last_used ? NULL : virtqueue_get_one(vq, used);
+}
+
 /* Ask for an interrupt when the next request is finished. False: one is already; get it. */
-bool virtqueue_enable_interrupt(struct virtqueue *vq);
+static inline bool virtqueue_enable_interrupt(struct virtqueue *vq)
+{
+	u16 last = vq->last_used;
+
+	/* Without EVENT_IDX interrupts are never switched off. */
+	if (likely(vq->event_idx)) {
+		WRITE_ONCE(*vq->used_event, last);
+		/*
+		 * We: store used_event, load used.idx. Device: store used.idx, load used_event.
+		 * Without the fence we could find the used.idx of before (nothing finished) while
+		 * the device finds the used_event of before (no interrupt wanted): a finished
+		 * request that nobody hears of. Pairs with the device's fence between its two.
+		 */
+		full_fence();
+	}
+	return last == READ_ONCE(vq->used->idx);
+}
 
 #endif

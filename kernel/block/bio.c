@@ -80,7 +80,7 @@ static void reserve_put(struct bio *bio)
 	wake_up(&reserve_wait);
 }
 
-/* No memory. A thread waits: those that have a bio of the reserve submitted it, or will, and it comes
+/* No memory. A thread waits: who has a bio of the reserve has submitted it, or will, and it comes
  * back. */
 static struct bio *bio_alloc_slow(void)
 {
@@ -149,7 +149,7 @@ bool bio_add_split(struct bio *bio, paddr_t addr, u32 len)
 
 /* ---- submission and completion ------------------------------------------------------------- */
 
-static int refuse(struct bio *bio, int error, const char *why)
+static __attribute__((cold)) int refuse(struct bio *bio, int error, const char *why)
 {
 	printk("%s: %s of %u bytes at sector %lu of %lu refused: %s\n", bio->dev->name,
 	       bio_op_name(bio->op), bio->len, (unsigned long)bio->sector,
@@ -162,12 +162,12 @@ static int refuse(struct bio *bio, int error, const char *why)
 static int check_bio(struct bio *bio)
 {
 	const struct blkdev *dev = bio->dev;
-	u64 sectors = bio->len >> SECTOR_SHIFT;
+	sector_t end = bio->sector + (bio->len >> SECTOR_SHIFT);
 
 	if (unlikely((bio->len | bio->sector << SECTOR_SHIFT) & (dev->sector_size - 1) ||
 		     !bio->len))
 		return refuse(bio, -EIO, "not whole sectors");
-	if (unlikely(sectors > dev->nr_sectors || bio->sector > dev->nr_sectors - sectors))
+	if (unlikely(end > dev->nr_sectors || end < bio->sector))
 		return refuse(bio, -EIO, "it goes beyond the end");
 	if (likely(bio->op == BIO_READ))
 		return 0;

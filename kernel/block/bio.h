@@ -3,8 +3,8 @@
  * bio.h - one request to a block device: a run of sectors and the memory it goes to or comes from.
  *
  * Asynchronous: submit_bio() returns at once, end_io runs later in interrupt context (or before
- * submit returns, in the caller's): it must not sleep and must not touch a file system. Segments are
- * physical; neighbours are merged. Whoever allocated a bio frees it, usually in end_io.
+ * submit returns, in the caller's): it must not sleep and must not touch a file system. Segments
+ * are physical; neighbours are merged. Whoever allocated a bio frees it, usually in end_io.
  *
  * A bio is 4 KiB of the direct map and carries all that a driver needs until the end:
  * its segments have the shape of a DMA descriptor, with a free one before and behind them, and

@@ -82,7 +82,7 @@ int blkdev_register(struct blkdev *dev)
 	}
 	set_defaults(dev);
 	bio_init();
-	/* In the list first: the name is claimed in the same hold of the lock that looked for it. */
+	/* In the list first: the name is claimed in the hold of the lock that looked for it. */
 	flags = spin_lock_irqsave(&list_lock);
 	taken = find_locked(dev->name);
 	if (!taken)

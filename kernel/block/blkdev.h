@@ -29,8 +29,8 @@ struct blkdev {
 	struct writeback wb;
 	struct buf_cache *bufs; /* buf.c */
 	/*
-	 * For blkdev_flush(): how many writes have completed, and how many of them a completed flush
-	 * covers. Both only grow, so no lock is needed to compare them.
+	 * For blkdev_flush(): how many writes have completed, and how many of them a flush that has
+	 * ended covers. Both only grow, so no lock is needed to compare them.
 	 */
 	u64 writes_done, flushed_up_to; /* a */
 	u64 requests[NR_BIO_OPS];	/* a: submitted */

@@ -281,8 +281,8 @@ void bforget(struct blkdev *dev, u64 block)
 	}
 	spin_unlock(&c->lock);
 	/*
-	 * A copy of it may be on its way. The block's next owner may write it soon, and a device may
-	 * do two writes in either order: the old bytes would land on the new ones.
+	 * A copy of it may be on its way. The block's next owner may write it soon, and a device
+	 * may do two writes in either order: the old bytes would land on the new ones.
 	 */
 	wait_event(&c->wait, !READ_ONCE(b->writing));
 	put_buf(c, b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buf.h - metadata blocks in memory: superblock, bitmaps, inode tables, indirect blocks, directories.
+ * buf.h - metadata blocks in memory: bitmaps, inode tables, indirect blocks, directories.
  *
  * Block-granular, apart from the page cache, so that a metadata block and a neighbouring file block
  * never share a cached unit and a freed block's old contents can never be written over its new
@@ -34,7 +34,7 @@ struct buf {
 /* Once per mounted device. @block_size: 1024 to 4096, a multiple of the sector size (-EINVAL).
  * -ENOMEM. */
 int buf_cache_init(struct blkdev *dev, u32 block_size);
-/* Writes what is dirty, drops all. What cannot be written is counted in a line. Nobody holds one. */
+/* Writes what is dirty, drops all. What cannot be written is counted in a line. None is held. */
 void buf_cache_destroy(struct blkdev *dev);
 /* Drop every clean unreferenced buf: leak checks, cold-cache measurements. May sleep. */
 void buf_cache_shrink(struct blkdev *dev);

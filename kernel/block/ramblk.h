@@ -12,9 +12,9 @@
 int ramblk_create(const char *name, u64 size, void *image, u32 sector_size, struct blkdev **out);
 void ramblk_destroy(struct blkdev *dev); /* nothing in flight, not mounted */
 
-/* From now on requests of @ops (bit mask of 1 << enum bio_op) are queued; the data is moved when the
- * request is released, as a device that had not got to it (@copy_early false) or when it is queued,
- * as one that read memory at once (@copy_early true). */
+/* From now on requests of @ops (bit mask of 1 << enum bio_op) are queued; the data is moved when
+ * the request is released, as by a device that had not got to it (@copy_early false), or when it is
+ * queued, as by one that read memory at once (@copy_early true). */
 void ramblk_hold(struct blkdev *dev, unsigned int ops, bool copy_early);
 unsigned int ramblk_nr_held(struct blkdev *dev);
 /* Sleep until at least @n requests are held; false after 10 s. */

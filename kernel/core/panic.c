@@ -52,20 +52,20 @@ static void print_registers(const struct trap_frame *f)
 {
 	char sym[96];
 
-	printk("  vector %lu error %#lx cr2 %#018lx cr3 %#lx\n", (unsigned long)f->vector,
+	printk("  vector %lu error %#lx cr2 0x%016lx cr3 %#lx\n", (unsigned long)f->vector,
 	       (unsigned long)f->error, (unsigned long)read_cr2(), (unsigned long)read_cr3());
-	printk("  rip %#018lx %s\n", (unsigned long)f->rip, ksym(f->rip, sym, sizeof(sym)));
-	printk("  rsp %#018lx ss %#lx cs %#lx rflags %#lx\n", (unsigned long)f->rsp,
+	printk("  rip 0x%016lx %s\n", (unsigned long)f->rip, ksym(f->rip, sym, sizeof(sym)));
+	printk("  rsp 0x%016lx ss %#lx cs %#lx rflags %#lx\n", (unsigned long)f->rsp,
 	       (unsigned long)f->ss, (unsigned long)f->cs, (unsigned long)f->rflags);
-	printk("  rax %#018lx rbx %#018lx rcx %#018lx\n", (unsigned long)f->rax,
+	printk("  rax 0x%016lx rbx 0x%016lx rcx 0x%016lx\n", (unsigned long)f->rax,
 	       (unsigned long)f->rbx, (unsigned long)f->rcx);
-	printk("  rdx %#018lx rsi %#018lx rdi %#018lx\n", (unsigned long)f->rdx,
+	printk("  rdx 0x%016lx rsi 0x%016lx rdi 0x%016lx\n", (unsigned long)f->rdx,
 	       (unsigned long)f->rsi, (unsigned long)f->rdi);
-	printk("  rbp %#018lx r8  %#018lx r9  %#018lx\n", (unsigned long)f->rbp,
+	printk("  rbp 0x%016lx r8  0x%016lx r9  0x%016lx\n", (unsigned long)f->rbp,
 	       (unsigned long)f->r8, (unsigned long)f->r9);
-	printk("  r10 %#018lx r11 %#018lx r12 %#018lx\n", (unsigned long)f->r10,
+	printk("  r10 0x%016lx r11 0x%016lx r12 0x%016lx\n", (unsigned long)f->r10,
 	       (unsigned long)f->r11, (unsigned long)f->r12);
-	printk("  r13 %#018lx r14 %#018lx r15 %#018lx\n", (unsigned long)f->r13,
+	printk("  r13 0x%016lx r14 0x%016lx r15 0x%016lx\n", (unsigned long)f->r13,
 	       (unsigned long)f->r14, (unsigned long)f->r15);
 }
 
@@ -79,14 +79,14 @@ static void print_registers_here(u64 rbp)
 
 	__asm__ volatile("mov %%rbx, %0; mov %%r12, %1; mov %%r13, %2; mov %%r14, %3; mov %%r15, %4"
 			 : "=m"(rbx), "=m"(r12), "=m"(r13), "=m"(r14), "=m"(r15));
-	printk("  rip %#018lx %s\n", (unsigned long)frame[1], ksym(frame[1], sym, sizeof(sym)));
-	printk("  rsp %#018lx rbp %#018lx rflags %#lx\n", (unsigned long)(rbp + 16),
+	printk("  rip 0x%016lx %s\n", (unsigned long)frame[1], ksym(frame[1], sym, sizeof(sym)));
+	printk("  rsp 0x%016lx rbp 0x%016lx rflags %#lx\n", (unsigned long)(rbp + 16),
 	       (unsigned long)frame[0], (unsigned long)read_rflags());
-	printk("  cr0 %#lx cr2 %#018lx cr3 %#lx cr4 %#lx\n", (unsigned long)read_cr0(),
+	printk("  cr0 %#lx cr2 0x%016lx cr3 %#lx cr4 %#lx\n", (unsigned long)read_cr0(),
 	       (unsigned long)read_cr2(), (unsigned long)read_cr3(), (unsigned long)read_cr4());
-	printk("  rbx %#018lx r12 %#018lx r13 %#018lx\n", (unsigned long)rbx, (unsigned long)r12,
+	printk("  rbx 0x%016lx r12 0x%016lx r13 0x%016lx\n", (unsigned long)rbx, (unsigned long)r12,
 	       (unsigned long)r13);
-	printk("  r14 %#018lx r15 %#018lx\n", (unsigned long)r14, (unsigned long)r15);
+	printk("  r14 0x%016lx r15 0x%016lx\n", (unsigned long)r14, (unsigned long)r15);
 }
 
 static void print_backtrace(u64 rbp)
@@ -97,7 +97,7 @@ static void print_backtrace(u64 rbp)
 
 	printk("back trace:\n");
 	for (unsigned int i = 0; i < n; i++)
-		printk("  %#018lx %s\n", (unsigned long)pcs[i], ksym(pcs[i], sym, sizeof(sym)));
+		printk("  0x%016lx %s\n", (unsigned long)pcs[i], ksym(pcs[i], sym, sizeof(sym)));
 }
 
 static __noreturn void tell_and_exit(const struct trap_frame *frame, u64 rbp, const char *fmt,

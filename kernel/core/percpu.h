@@ -67,7 +67,8 @@ static inline void preempt_disable(void)
 	__asm__ volatile("incl %%gs:16" ::: "memory", "cc");
 }
 
-void preempt_check(void); /* sched.c: yield if need_resched and allowed */
+void preempt_from_irq(void); /* sched.c: the same at the end of an interrupt; interrupts off */
+void preempt_check(void);    /* sched.c: yield if need_resched and allowed */
 
 static inline void preempt_enable(void)
 {

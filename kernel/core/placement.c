@@ -6,7 +6,8 @@
  *
  * A stack is used by one CPU at a time. A thread that went to sleep may be woken while its CPU is
  * still busy leaving its stack (->on_cpu). It is then queued on just that CPU, which looks at its
- * queue again only after it left. To queue it elsewhere and let that CPU wait would be wrong:
+ * queue again only after it left; a thief waits for that. To queue it elsewhere and let that CPU
+ * wait in its switch would be wrong:
  *	CPU 0 leaves t for u, CPU 1 leaves u for t: each waits for the other, interrupts off.
  */
 #include "kernel/core/clock.h"
@@ -42,6 +43,18 @@ static int claim_any_idle(void)
 		if (claim_idle((unsigned int)__builtin_ctz(mask)))
 			return __builtin_ctz(mask);
 	return -1;
+}
+
+/* Dekker: an idle CPU sets its bit and then looks at the queues; we changed a queue and look at the
+ * bits. One of us sees the other. */
+void rouse_idle(void)
+{
+	int cpu;
+
+	full_fence();
+	cpu = claim_any_idle();
+	if (cpu >= 0)
+		ask_resched((unsigned int)cpu);
 }
 
 static unsigned int load(unsigned int cpu)
@@ -112,16 +125,9 @@ static void deliver(struct thread *t)
 	/* @t may be running, or gone. */
 	if (look)
 		ask_resched(cpu);
-	if (busy && movable) {
-		int other;
-
-		/* A CPU may have gone idle since we chose: it set its bit and then looked at the
-		 * queues; we changed a queue and look at the bits. One of us sees the other. */
-		full_fence();
-		other = claim_any_idle();
-		if (other >= 0)
-			ask_resched((unsigned int)other);
-	}
+	/* A CPU may have gone idle since one was chosen. */
+	if (busy && movable)
+		rouse_idle();
 }
 
 void sched_wake(struct thread *t)
@@ -169,7 +175,7 @@ void sched_start(struct thread *t, int cpu)
 /* Take a waiting thread from another CPU's queue into ours. */
 void steal(unsigned int me)
 {
-	unsigned int n = READ_ONCE(nr_cpus);
+	unsigned int n = READ_ONCE(nr_cpus), spins = 0;
 	struct thread *t = NULL;
 
 	for (unsigned int i = 1; i < n && !t; i++) {
@@ -180,9 +186,13 @@ void steal(unsigned int me)
 			continue;
 		flags = spin_lock_irqsave(&rq->lock);
 		TAILQ_FOREACH(t, &rq->queue, run_link)
-			if (!t->pinned && !atomic_load(&t->on_cpu))
+			if (!t->pinned)
 				break;
 		if (t) {
+			/* Its CPU is a few instructions from leaving its stack, and on that way
+			 * takes no run queue's lock and waits for nobody. */
+			while (atomic_load(&t->on_cpu))
+				cpu_relax(&spins);
 			dequeue(rq, t);
 			WRITE_ONCE(t->cpu, me);
 		}

@@ -28,6 +28,10 @@ extern struct runqueue rqs[MAX_CPUS]; /* sched.c */
  * choose the same; the CPU sets it anew each time it goes idle. placement.c */
 extern cpumask_t idle_mask;
 
+/* Threads that may move wait for a busy CPU: if another is idle, it comes and steals. Interrupts
+ * off, after the queue changed. placement.c */
+void rouse_idle(void);
+
 /* Take a waiting thread from another CPU's queue into that of @me. placement.c */
 void steal(unsigned int me);
 

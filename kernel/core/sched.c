@@ -123,11 +123,14 @@ __attribute__((noinline)) void sched_finish_switch(void)
 	struct thread *prev = rqs[this_cpu()->id].prev;
 	/* Read before on_cpu falls: after that it may run, and die, elsewhere. */
 	bool dead = prev->state == THREAD_DEAD;
+	bool waits = READ_ONCE(prev->queued) && !prev->pinned;
 
 	/* Release: its registers are saved. Pairs with the loads in choose_cpu() and steal(). */
 	atomic_store(&prev->on_cpu, false);
 	if (dead)
 		thread_bury(prev);
+	else if (waits)
+		rouse_idle();
 }
 
 void schedule(void)
@@ -138,6 +141,20 @@ void schedule(void)
 	resched(VOLUNTARY);
 	irq_enable();
 	preempt_enable();
+}
+
+/*
+ * Interrupts are off on entry and return, and come back with the interrupted frame. Were they enabled
+ * in here before preemption is disabled, the next tick would find need_resched still set and do the
+ * same one frame deeper, and so on down the stack for as long as ticks come as fast as they are served.
+ */
+void preempt_from_irq(void)
+{
+	do {
+		preempt_disable();
+		resched(PREEMPTED);
+		__asm__ volatile("decl %%gs:16" ::: "memory", "cc");
+	} while (READ_ONCE(this_cpu()->need_resched));
 }
 
 void preempt_check(void)

@@ -32,19 +32,24 @@ static bool is_special(const char *name)
 
 /* ---- walking ------------------------------------------------------------------------------- */
 
-/* The next component of *@path to @name (NAME_MAX_LEN + 1 bytes). Its length, 0 at the end. */
+/*
+ * The next component of *@path to @name (NAME_MAX_LEN + 1 bytes). Its length, 0 at the end. Each byte is
+ * looked at once: the path may be in memory that another thread changes meanwhile.
+ */
 static int next_name(const char **path, char *name)
 {
-	size_t len;
+	int len = 0;
+	char c;
 
 	*path += strspn(*path, "/");
-	len = strcspn(*path, "/");
-	if (len > NAME_MAX_LEN)
-		return -ENAMETOOLONG;
-	memcpy(name, *path, len);
+	while ((c = READ_ONCE((*path)[len])) && c != '/') {
+		if (len == NAME_MAX_LEN)
+			return -ENAMETOOLONG;
+		name[len++] = c;
+	}
 	name[len] = '\0';
 	*path += len;
-	return (int)len;
+	return len;
 }
 
 static bool at_end(const char *path)
@@ -137,6 +142,8 @@ static int find_place(const char *path, struct place *place)
 			return err;
 		dir = next;
 		err = next_name(&path, place->name);
+		if (!err)
+			err = -ENOENT; /* somebody cut the path off */
 	}
 	if (err >= 0 && !inode_is_dir(dir))
 		err = (dir->mode & FS_IFMT) == FS_IFLNK ? -ELOOP : -ENOTDIR;

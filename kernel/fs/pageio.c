@@ -151,15 +151,35 @@ static void end_write(struct bio *bio)
 	bio_free(bio);
 }
 
+/*
+ * One bad sector fails a request of many pages, most of which are fine, and some of which nobody
+ * asked for. They are unlocked as if they had not been read: who wants one finds it not up to
+ * date and reads it alone, and only that read decides.
+ */
+static void end_read_together(struct bio *bio)
+{
+	struct page *page, *next;
+
+	for (page = bio->pages.first; page; page = next) {
+		next = page->next;
+		unlock_page_io(page);
+		page_put(page);
+	}
+}
+
 static void end_read(struct bio *bio)
 {
 	struct page *page, *next;
 
-	if (unlikely(bio->status))
-		note_read_error(bio->pages.first->mapping, bio->pages.first->index, bio->status);
-	for (page = bio->pages.first; page; page = next) {
-		next = page->next;
-		filemap_end_read(page, bio->status);
+	if (unlikely(bio->status && bio->pages.nr > 1)) {
+		end_read_together(bio);
+	} else {
+		for (page = bio->pages.first; page; page = next) {
+			next = page->next;
+			if (unlikely(bio->status))
+				note_read_error(page->mapping, page->index, bio->status);
+			filemap_end_read(page, bio->status);
+		}
 	}
 	bio_free(bio);
 }

@@ -59,7 +59,7 @@ typedef u64 ktime_t;  /* nanoseconds */
 #define __packed     __attribute__((packed))
 #define __aligned(n) __attribute__((aligned(n)))
 #endif
-#define barrier()      __asm__ volatile("" ::: "memory")
+#define barrier() __asm__ volatile("" ::: "memory")
 
 /* One untorn access the compiler may neither repeat nor drop. */
 #define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))

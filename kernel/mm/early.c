@@ -99,8 +99,8 @@ void early_init(const struct boot_info *info)
 	arch_exit(EXIT_FAIL);
 }
 
-/* From the top, so that what stays is one piece. Called by pgtable_boot() on the boot tables, and by
- * page_alloc_init() for the tables of struct pages. */
+/* From the top, so that what stays is one piece. Called by pgtable_boot() on the boot tables, and
+ * by page_alloc_init() for the tables of struct pages. */
 paddr_t early_alloc(void)
 {
 	unsigned int i;

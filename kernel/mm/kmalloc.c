@@ -7,8 +7,8 @@
  * Not:   frames (page_alloc.c), kernel addresses beyond the direct map (vmap.c).
  * Locks: the free list of a CPU has none: only that CPU touches it, with interrupts off. A cache's
  *        lock (RANK_SLAB, irqsave) guards its slabs; frames are taken and freed inside it at most.
- * Key fact: an object on a CPU's free list counts as taken from its slab; a slab is empty, and may go
- *        back, only when all its objects have been returned under the lock.
+ * Key fact: an object on a CPU's free list counts as taken from its slab; a slab is empty, and may
+ *        go back, only when all its objects have been returned under the lock.
  *
  * A free object's first word links it to the next. With debug=1 the second word is a mark made from
  * its address, by which a second free is seen, and the rest a pattern, by which a store to the
@@ -219,7 +219,8 @@ static __attribute__((noinline)) void debug_alloc(const struct kmem_cache *c, vo
 	if (((u64 *)obj)[1] == free_mark(obj)) {
 		for (i = 16; i < c->size; i++)
 			if (bytes[i] != FREE_POISON)
-				panic("kmalloc: object %p of %s: byte %u was stored to after it was freed",
+				panic("kmalloc: object %p of %s: byte %u was stored to after the "
+				      "object was freed",
 				      obj, c->name, i);
 	}
 	memset(obj, NEW_POISON, c->size);

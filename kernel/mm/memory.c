@@ -165,7 +165,9 @@ static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, stru
 	return VM_FAULT_NOPAGE;
 }
 
-/* A store to a private page that is mapped read-only. @old referenced. */
+/* A store to a private page that is mapped read-only. @old referenced. Its lock keeps a truncate from
+ * dropping it until the copy is mapped: the second unmapping finds the copy then (rule 99), and
+ * mapcount tells the truth. */
 static vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 {
 	struct page *copy = alloc_page(ALLOC_NORMAL);
@@ -175,8 +177,10 @@ static vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 		page_put(old);
 		return VM_FAULT_OOM;
 	}
+	lock_page(old);
 	memcpy(page_address(copy), page_address(old), PAGE_SIZE);
 	ret = replace_with_copy(vmf, old, copy);
+	unlock_page(old);
 	page_put(copy);
 	page_put(old);
 	return ret;

@@ -6,9 +6,9 @@
  * Not:   what the lock protects (page.h), PG_writeback's meaning (page_dirty.c), frames
  *        (page_alloc.c).
  * Locks: none held; a hashed wait queue's inside wait.c.
- * Key fact: a waiter queues itself, sets PG_waiters, then looks at its bit; a clearer clears the bit
- *        and sees PG_waiters as it was at that instant. All are locked operations on one word, so
- *        either the waiter sees the bit clear or the clearer sees PG_waiters: no wake-up is lost.
+ * Key fact: a waiter queues itself, sets PG_waiters, then looks at its bit; a clearer clears the
+ *        bit and sees PG_waiters as it was at that instant. All are locked operations on one word:
+ *        either the waiter sees the bit clear or the clearer sees PG_waiters. No wake-up is lost.
  *
  * Everybody who waits for any bit of the page is woken and looks again, setting PG_waiters again if
  * need be. The fast halves are in page.h.

@@ -82,7 +82,7 @@ static void buddy_free(struct page *page, unsigned int order)
 	for (; order < MAX_ORDER; order++) {
 		struct page *buddy = pfn_to_page(pfn ^ (1UL << order));
 
-		/* It may be allocated and change under us, but not become or cease to be PG_buddy. */
+		/* It may be allocated and change under us, but PG_buddy changes under our lock. */
 		if (!test_bit(&buddy->flags, PG_buddy) || buddy->order != order)
 			break;
 		list_del(buddy, order);
@@ -120,7 +120,7 @@ static void cache_push(struct frame_cache *c, struct page *page)
 	c->nr++;
 }
 
-/* Whole blocks where they fit: a run of frames leaves the cache in rising order, and I/O likes that. */
+/* Whole blocks where they fit: frames then leave the cache in rising runs, which I/O likes. */
 static __attribute__((noinline)) void cache_refill(struct frame_cache *c)
 {
 	u64 flags = spin_lock_irqsave(&zone.lock);
@@ -157,7 +157,8 @@ static __attribute__((noinline)) void cache_give_back(struct frame_cache *c, uns
 
 static __noreturn void bad_page(const struct page *page, const char *what)
 {
-	panic("frame %#lx: %s: flags %#lx refs %d mapcount %d dirty %u mapping %p index %lu order %u",
+	panic("frame %#lx: %s: flags %#lx refs %d mapcount %d dirty %u mapping %p index %lu "
+	      "order %u",
 	      (unsigned long)page_to_pfn(page), what, page->flags, page->refs, page->mapcount,
 	      page->dirty, (void *)page->mapping, (unsigned long)page->index, page->order);
 }

@@ -4,7 +4,8 @@
  *
  * Owns:  page->dirty, PG_d_seen, PG_writeback, TAG_DIRTY and TAG_WRITEBACK, the global counts.
  * Not:   PTEs (rmap.c, memory.c), when to write (writeback.c), how (the file system).
- * Locks: the page lock for page->dirty; tree_lock (irqsave) for tags.
+ * Locks: the page lock for page->dirty; tree_lock (irqsave) for tags; i_mmap_rwsem (read) from
+ *        cleaning PTEs to taking PG_d_seen.
  * Key fact: the page lock is the serialization point. A store's fault sets the PTE and the state
  *        under it; cleaning takes the PTEs and decides under it; so a store is either seen by the
  *        cleaning in progress or faults afterwards.
@@ -167,6 +168,8 @@ void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *p
 	struct page *page, *next;
 	bool found_d = false;
 
+	/* Held until the flags are taken: see rmap.c. */
+	down_read(&mapping->i_mmap_rwsem);
 	mapping_mkclean(mapping, pages);
 	delay_point("mkclean_before_decide", mapping);
 	for (page = pages->first; page; page = next) {
@@ -178,6 +181,7 @@ void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *p
 		unlock_page(page);
 		page_put(page);
 	}
+	up_read(&mapping->i_mmap_rwsem);
 	*pages = dirty;
 	/* Stores happened that the times do not show yet (rules C.2.1: set at every transfer). */
 	if (found_d && !test_bit(&mapping->flags, AS_CMTIME))

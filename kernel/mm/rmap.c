@@ -4,13 +4,15 @@
  *
  * Owns:  all changes to live file PTEs made on behalf of a page.
  * Not:   dirty state (page_dirty.c), when to clean (writeback.c), unmapping (memory.c).
- * Locks: page locks of the list, then i_mmap_rwsem (read), then one pgtable.lock at a time; the batch
- *        is flushed with the page locks and i_mmap_rwsem held and no spinlock held.
+ * Locks: page locks of the list, then i_mmap_rwsem (read) by the caller, then one pgtable.lock at a
+ *        time; the batch is flushed with the page locks and i_mmap_rwsem held and no spinlock held.
  * Key fact: the CPU sets D concurrently. A live PTE is changed by compare-exchange, never by store.
  *
  * Why i_mmap_rwsem is held through the flush: zap_range() holds it for write from its first exchange
  * to its own flush. Without that, a zap could have taken a D entry away without having flushed it,
  * we would find no PTE, decide "clean", and a store through the stale entry would be lost (B4).
+ * And until PG_d_seen was taken: a zap that comes after the cleaning may set it for a store that the
+ * next sync owes, where cleaning left the page writable.
  */
 #include "kernel/mm/rmap.h"
 
@@ -45,7 +47,7 @@ static bool clean_pte(pte_t *ptep, struct page *page)
 			return false;
 		DEBUG_ON(pte_pfn(old) != page_to_pfn(page));
 		new.v = old.v & ~take;
-		delay_point("mkclean_between_read_and_write", page);
+		delay_point("mkclean_between_read_and_write", page); /* may only spin */
 	} while (!ptep_cmpxchg(ptep, old, new));
 	if (pte_dirty(old))
 		set_bit(&page->flags, PG_d_seen);
@@ -106,7 +108,6 @@ static u64 clean_mappings(struct address_space *mapping, struct page_list *pages
 	u64 cleaned = 0, scanned = 0;
 	struct i_mmap_node *node;
 
-	down_read(&mapping->i_mmap_rwsem);
 	for (node = i_mmap_first(&mapping->i_mmap, first, last); node;
 	     node = i_mmap_next(node, first, last)) {
 		struct vm_area *vma = container_of(node, struct vm_area, i_node);
@@ -117,7 +118,6 @@ static u64 clean_mappings(struct address_space *mapping, struct page_list *pages
 	}
 	delay_point("mkclean_before_flush", mapping);
 	tlb_batch_flush(&batch);
-	up_read(&mapping->i_mmap_rwsem);
 	stat_add(STAT_PTES_SCANNED, scanned);
 	stat_add(STAT_PTES_CLEANED, cleaned);
 	trace(TRACE_MKCLEAN, mapping->ino, cleaned);
@@ -138,12 +138,15 @@ u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages)
 bool page_mkclean(struct page *page)
 {
 	struct page_list one = { .first = page, .last = page, .nr = 1 };
+	struct address_space *mapping = page->mapping;
 	struct page *next = page->next;
 
 	assert_page_locked(page);
 	page->clean_how = POLICY_CLEAN_PROTECT;
 	page->next = NULL;
-	clean_mappings(page->mapping, &one);
+	down_read(&mapping->i_mmap_rwsem);
+	clean_mappings(mapping, &one);
+	up_read(&mapping->i_mmap_rwsem);
 	page->next = next;
 	return test_bit(&page->flags, PG_d_seen);
 }

@@ -4,8 +4,8 @@
  *
  * Owns:  the areas of that range, the frames mapped there, and the stacks of threads.
  * Not:   page tables (pgtable.c), invalidation (tlb.c), what a thread is (sched.c).
- * Locks: vmap.lock (RANK_VMAP) for the tree of areas, free descriptors and cached stacks; never held
- *        while mapping (pgtable.lock ranks above) or flushing.
+ * Locks: vmap.lock (RANK_VMAP) for the tree of areas, free descriptors and cached stacks; never
+ *        held while mapping (pgtable.lock ranks above) or flushing.
  * Key fact: an area leaves in the order unmap, flush, tree, frames. Its addresses must not be given
  *        out again, nor its frames (P6), while a CPU may hold the old translations: on such a CPU
  *        the new owner's stores would go to the old frames, or the old owner's to the new.
@@ -393,8 +393,8 @@ void vmap_init(void)
 /* --- names --- */
 
 /*
- * The area or guard page at @va. The lock is tried, below lockrank's eyes, because a panic asks with
- * any lock held; without it the walk may miss, but every link leads to a descriptor.
+ * The area or guard page at @va. The lock is tried, below lockrank's eyes, because a panic asks
+ * with any lock held; without it the walk may miss, but every link leads to a descriptor.
  */
 static const struct vmap_area *area_at(vaddr_t va)
 {

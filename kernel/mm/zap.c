@@ -5,7 +5,8 @@
  * Owns:  removing PTEs of areas, and the rule for those that were dirty.
  * Not:   installing (memory.c), which pages leave the file (truncate.c), tables (pgtable.c).
  * Locks: i_mmap_rwsem (write) from the first exchange until the flush is acknowledged, for areas
- *        that map a file with writeback; pgtable.lock for each table.
+ *        that map a file (a truncate, too, finds either the PTE or mapcount 0); pgtable.lock for each
+ *        table.
  * Key fact: the page lock ranks above pgtable.lock, so that zapping cannot take it when it finds D.
  *        It sets PG_d_seen before it lets i_mmap_rwsem go; cleaning tests and clears the flag after
  *        its own hold of that lock (design section 6). Without the lock, cleaning finds no PTE and
@@ -47,6 +48,7 @@ static vaddr_t zap_table(struct vm_area *vma, pte_t *ptep, vaddr_t va, vaddr_t e
 		page = phys_to_page(pte_paddr(old));
 		if (z->cows == ZAP_FILE_ONLY && page->mapping != vma->mapping)
 			continue;
+		delay_point("zap_between_read_and_exchange", page); /* may only spin */
 		old = ptep_get_and_clear(ptep);
 		tlb_batch_add(z->batch, pgt, va);
 		if (pte_dirty(old) && (vma->flags & VM_SHARED) && vma->mapping &&
@@ -101,14 +103,14 @@ static vaddr_t zap_round(struct vm_area *vma, vaddr_t va, vaddr_t end, enum zap_
 
 void zap_range(struct vm_area *vma, vaddr_t start, vaddr_t end)
 {
-	bool file = vma->mapping && mapping_writeback(vma->mapping);
+	struct address_space *mapping = vma->mapping;
 
 	while (start < end) {
-		if (file)
-			down_write(&vma->mapping->i_mmap_rwsem);
+		if (mapping)
+			down_write(&mapping->i_mmap_rwsem);
 		start = zap_round(vma, start, end, ZAP_COWS);
-		if (file)
-			up_write(&vma->mapping->i_mmap_rwsem);
+		if (mapping)
+			up_write(&mapping->i_mmap_rwsem);
 	}
 }
 

@@ -207,13 +207,15 @@ KTEST(ramblk, held_request_can_fail)
 	struct flight f;
 
 	ASSERT(dev && page);
-	ramblk_fail(dev, BIO_WRITE, 0, ~0UL, 1, 1, -EIO);
-	ramblk_hold(dev, 1 << BIO_WRITE, true);
 	fill(page, PAGE_SIZE, 1);
-	take_off(&f, dev, BIO_WRITE, 0, &page, 1);
-	ramblk_unhold(dev);
-	EXPECT_EQ(land(&f), -EIO);
-	EXPECT_EQ(*(u8 *)ramblk_data(dev, 1), 0);
+	for (int early = 0; early < 2; early++) {
+		ramblk_fail(dev, BIO_WRITE, 0, ~0UL, 1, 1, -EIO);
+		ramblk_hold(dev, 1 << BIO_WRITE, early);
+		take_off(&f, dev, BIO_WRITE, 0, &page, 1);
+		ramblk_unhold(dev);
+		EXPECT_EQ(land(&f), -EIO);
+		EXPECT_EQ(*(u8 *)ramblk_data(dev, 1), 0);
+	}
 	put_buffer(page);
 	ramblk_destroy(dev);
 }

@@ -17,7 +17,7 @@
 
 #define BLOCK3 (3 * TESTFS_BLOCK / 8) /* first slot */
 
-static void rtorrent(void)
+KTEST_ON_CPU0(races, b02_rtorrent)
 {
 	struct stage s;
 	u64 v = 1, back[2] = { 0 };
@@ -45,9 +45,4 @@ static void rtorrent(void)
 	EXPECT_EQ(back[0], 2);
 	EXPECT_EQ(back[1], 4);
 	stage_end(&s);
-}
-
-KTEST(races, b02_rtorrent)
-{
-	on_cpu0(rtorrent);
 }

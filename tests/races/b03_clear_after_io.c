@@ -40,24 +40,14 @@ static void with_policy(const struct dirty_policy *policy)
 	stage_end(&s);
 }
 
-static void clear_after_io(void)
+KTEST_ON_CPU0(races, b03_clear_after_io)
 {
 	with_policy(NULL);
 	with_policy(&test_policy_silent);
 	with_policy(&test_policy_clear_d);
 }
 
-KTEST(races, b03_clear_after_io)
-{
-	on_cpu0(clear_after_io);
-}
-
-static int sync_job(void *arg)
-{
-	return testfs_fsync(arg);
-}
-
-static void sync_waits_for_io(void)
+KTEST_ON_CPU0(races, b03_sync_waits_for_io_in_flight)
 {
 	struct stage s;
 	struct job sync;
@@ -71,16 +61,11 @@ static void sync_waits_for_io(void)
 	EXPECT(ramblk_wait_held(s.fs->dev, 1));
 	EXPECT_EQ(remote_store(&s.w, stage_slot(&s, 0), 2), 0);
 
-	job_start(&sync, 0, NULL, sync_job, s.fs);
+	job_start(&sync, 0, NULL, testfs_fsync_job, s.fs);
 	/* As often as it waits for the disk: the latest request ends first. */
 	while (job_settles(&sync))
 		ramblk_release(s.fs->dev, ~0u, RAMBLK_LIFO);
 	EXPECT_EQ(job_end(&sync), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 2);
 	stage_end(&s);
-}
-
-KTEST(races, b03_sync_waits_for_io_in_flight)
-{
-	on_cpu0(sync_waits_for_io);
 }

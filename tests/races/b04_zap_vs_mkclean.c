@@ -15,19 +15,7 @@
  */
 #include "tests/util.h"
 
-static int munmap_job(void *arg)
-{
-	struct stage *s = arg;
-
-	return mm_munmap(s->mm, (vaddr_t)s->map, PAGE_SIZE);
-}
-
-static int sync_job(void *arg)
-{
-	return testfs_fsync(arg);
-}
-
-static void zap_vs_mkclean(void)
+KTEST_ON_CPU0(races, b04_zap_vs_mkclean)
 {
 	struct stage s;
 	struct gate zap;
@@ -38,9 +26,9 @@ static void zap_vs_mkclean(void)
 		return;
 	EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
 	gate_arm(&zap, "zap_before_flush", NULL);
-	job_start(&t, 0, s.mm, munmap_job, &s);
+	job_start(&t, 0, s.mm, stage_munmap_job, &s);
 	gate_wait(&zap);
-	job_start(&k, 0, NULL, sync_job, s.fs);
+	job_start(&k, 0, NULL, testfs_fsync_job, s.fs);
 	job_settles(&k);
 
 	remote_try_store(&s.w, s.map, 2);
@@ -54,13 +42,8 @@ static void zap_vs_mkclean(void)
 	stage_end(&s);
 }
 
-KTEST(races, b04_zap_vs_mkclean)
-{
-	on_cpu0(zap_vs_mkclean);
-}
-
 /* The store is known from D alone, and the PTE goes before anybody asked it. */
-static void zap_keeps_d(void)
+KTEST_ON_CPU0(races, b04_zap_keeps_d)
 {
 	struct stage s;
 
@@ -72,11 +55,6 @@ static void zap_keeps_d(void)
 	EXPECT_EQ(testfs_fsync(s.fs), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 7);
 	stage_end(&s);
-}
-
-KTEST(races, b04_zap_keeps_d)
-{
-	on_cpu0(zap_keeps_d);
 }
 
 /*
@@ -94,7 +72,7 @@ KTEST(races, b04_zap_keeps_d)
  *
  * So K must take the flag before it lets i_mmap_rwsem go.
  */
-static void flag_of_the_next_sync(void)
+KTEST_ON_CPU0(races, b04_flag_of_the_next_sync)
 {
 	struct stage s;
 	struct gate cleaned, zap;
@@ -107,10 +85,10 @@ static void flag_of_the_next_sync(void)
 	EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
 	gate_arm(&cleaned, "mkclean_before_decide", &s.fs->mapping);
 	gate_arm(&zap, "zap_before_flush", NULL);
-	job_start(&k, 0, NULL, sync_job, s.fs);
+	job_start(&k, 0, NULL, testfs_fsync_job, s.fs);
 	gate_wait(&cleaned);
 	EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
-	job_start(&t, 0, s.mm, munmap_job, &s);
+	job_start(&t, 0, s.mm, stage_munmap_job, &s);
 	job_settles(&t); /* at the gate, or waiting for i_mmap_rwsem */
 	gate_disarm(&cleaned);
 	EXPECT_EQ(job_end(&k), 0);
@@ -123,9 +101,4 @@ static void flag_of_the_next_sync(void)
 	EXPECT_EQ(testfs_fsync(s.fs), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), err ? 2 : 3);
 	stage_end(&s);
-}
-
-KTEST(races, b04_flag_of_the_next_sync)
-{
-	on_cpu0(flag_of_the_next_sync);
 }

@@ -20,13 +20,6 @@
 #define FOREIGN 0xf0f0f0f0f0f0f0f0UL
 #define OWN	0x0123456789abcdefUL
 
-static int munmap_job(void *arg)
-{
-	struct stage *s = arg;
-
-	return mm_munmap(s->mm, (vaddr_t)s->map, PAGE_SIZE);
-}
-
 /* Somebody else gets frames, those that were freed last first. */
 static void take_frames(struct page **frames)
 {
@@ -57,7 +50,7 @@ static unsigned int give_frames(struct page **frames)
 }
 
 /* The page of a file, clean: dropped from the cache it may be, but not from under W. */
-static void file_page(void)
+KTEST_ON_CPU0(races, b05_rmap_before_flush)
 {
 	static struct page *frames[FRAMES];
 	struct stage s;
@@ -70,7 +63,7 @@ static void file_page(void)
 	testfs_set_platter(s.fs, 0, 0, OWN);
 	EXPECT_EQ(remote_load(&s.w, s.map, &v), 0);
 	gate_arm(&zap, "zap_before_flush", NULL);
-	job_start(&t, 0, s.mm, munmap_job, &s);
+	job_start(&t, 0, s.mm, stage_munmap_job, &s);
 	gate_wait(&zap);
 
 	EXPECT_EQ(testfs_drop_clean(s.fs), 1);
@@ -84,13 +77,8 @@ static void file_page(void)
 	stage_end(&s);
 }
 
-KTEST(races, b05_rmap_before_flush)
-{
-	on_cpu0(file_page);
-}
-
 /* Memory of nobody but W: its frame may be used again only when W cannot reach it. */
-static void anonymous_page(void)
+KTEST_ON_CPU0(races, b05_free_before_flush)
 {
 	static struct page *frames[FRAMES];
 	struct stage s;
@@ -105,7 +93,7 @@ static void anonymous_page(void)
 		  0);
 	EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
 	gate_arm(&zap, "zap_before_flush", NULL);
-	job_start(&t, 0, s.mm, munmap_job, &s);
+	job_start(&t, 0, s.mm, stage_munmap_job, &s);
 	gate_wait(&zap);
 
 	take_frames(frames);
@@ -117,13 +105,8 @@ static void anonymous_page(void)
 	stage_end(&s);
 }
 
-KTEST(races, b05_free_before_flush)
-{
-	on_cpu0(anonymous_page);
-}
-
 /* And once munmap() has returned, no CPU may have anything left. */
-static void nothing_left(void)
+KTEST_ON_CPU0(races, b05_nothing_left_after_munmap)
 {
 	struct stage s;
 
@@ -135,9 +118,4 @@ static void nothing_left(void)
 	EXPECT_EQ(testfs_fsync(s.fs), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 1);
 	stage_end(&s);
-}
-
-KTEST(races, b05_nothing_left_after_munmap)
-{
-	on_cpu0(nothing_left);
 }

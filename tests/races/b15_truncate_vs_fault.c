@@ -92,7 +92,7 @@ static void end(struct scene *c)
 }
 
 /* F has found the page and not locked it yet: it must notice. */
-static void page_found(void)
+KTEST_ON_CPU0(races, b15_truncate_vs_fault)
 {
 	struct scene c;
 
@@ -103,13 +103,8 @@ static void page_found(void)
 	end(&c);
 }
 
-KTEST(races, b15_truncate_vs_fault)
-{
-	on_cpu0(page_found);
-}
-
 /* F has the page lock and has looked at everything: T comes second and takes the PTE away. */
-static void page_locked_by_fault(void)
+KTEST_ON_CPU0(races, b15_fault_before_truncate)
 {
 	struct scene c;
 
@@ -119,13 +114,8 @@ static void page_locked_by_fault(void)
 	end(&c);
 }
 
-KTEST(races, b15_fault_before_truncate)
-{
-	on_cpu0(page_locked_by_fault);
-}
-
 /* A private store, to a page that is not mapped yet: the copy is made between T's unmappings. */
-static void copy_of_unmapped_page(void)
+KTEST_ON_CPU0(races, b15_private_copy)
 {
 	struct scene c;
 
@@ -135,13 +125,8 @@ static void copy_of_unmapped_page(void)
 	end(&c);
 }
 
-KTEST(races, b15_private_copy)
-{
-	on_cpu0(copy_of_unmapped_page);
-}
-
 /* The same where the page was mapped for reading before, which takes another way. */
-static void copy_of_mapped_page(void)
+KTEST_ON_CPU0(races, b15_private_copy_of_mapped_page)
 {
 	struct scene c;
 	u64 v;
@@ -152,9 +137,4 @@ static void copy_of_mapped_page(void)
 	EXPECT_EQ(v, OLD);
 	cut_while_f_stands_at(&c, "cow_before_install", store_job, c.private + SLOTS_PER_PAGE);
 	end(&c);
-}
-
-KTEST(races, b15_private_copy_of_mapped_page)
-{
-	on_cpu0(copy_of_mapped_page);
 }

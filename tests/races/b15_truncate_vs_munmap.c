@@ -54,13 +54,8 @@ static void truncate_vs_munmap(const char *path)
 	EXPECT_EQ(vfs_unlink(path), 0);
 }
 
-static void every_file_system(void)
+KTEST_ON_CPU0(races, b15_truncate_vs_munmap)
 {
 	truncate_vs_munmap("/b15");
 	truncate_vs_munmap("/tmp/b15");
-}
-
-KTEST(races, b15_truncate_vs_munmap)
-{
-	on_cpu0(every_file_system);
 }

@@ -42,7 +42,7 @@ static void dirty_ahead(struct testfs *fs, struct page_list *pages)
 		dirty_chunk(fs);
 }
 
-static void sync_livelock(void)
+KTEST_ON_CPU0(races, b25_sync_livelock)
 {
 	struct testfs *fs = testfs_create(NR_CHUNKS * CHUNK);
 	u64 first_of_next;
@@ -66,17 +66,7 @@ static void sync_livelock(void)
 	testfs_destroy(fs);
 }
 
-KTEST(races, b25_sync_livelock)
-{
-	on_cpu0(sync_livelock);
-}
-
-static int sync_job(void *arg)
-{
-	return testfs_fsync(arg);
-}
-
-static void skipping_pass(void)
+KTEST_ON_CPU0(races, b25_mark_survives_skipping_pass)
 {
 	struct stage s;
 	struct gate tagged;
@@ -92,7 +82,7 @@ static void skipping_pass(void)
 	EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
 
 	gate_arm(&tagged, "tagged_towrite", &s.fs->mapping);
-	job_start(&sync, 0, NULL, sync_job, s.fs);
+	job_start(&sync, 0, NULL, testfs_fsync_job, s.fs);
 	gate_wait(&tagged);
 	testfs_background(s.fs);
 	gate_disarm(&tagged);
@@ -101,9 +91,4 @@ static void skipping_pass(void)
 	EXPECT_EQ(job_end(&sync), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 2);
 	stage_end(&s);
-}
-
-KTEST(races, b25_mark_survives_skipping_pass)
-{
-	on_cpu0(skipping_pass);
 }

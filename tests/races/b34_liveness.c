@@ -26,7 +26,7 @@ static int clean_all_the_time(void *arg)
 	return 0;
 }
 
-static void liveness(void)
+KTEST_ON_CPU0(races, b34_clean_before_store_liveness)
 {
 	struct stats before;
 	struct job k;
@@ -45,9 +45,4 @@ static void liveness(void)
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), STORES);
 	EXPECT(stat_since(&before, STAT_WRITE_FAULTS) <= FAULTS_PER_STORE * STORES);
 	stage_end(&s);
-}
-
-KTEST(races, b34_clean_before_store_liveness)
-{
-	on_cpu0(liveness);
 }

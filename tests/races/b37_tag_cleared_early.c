@@ -57,19 +57,14 @@ static void sync_while_k_stands_at(const char *point)
 	stage_end(&s);
 }
 
-static void tag_cleared_early(void)
+KTEST_ON_CPU0(races, b37_tag_cleared_early)
 {
 	sync_while_k_stands_at("mkclean_before_flush");
 	sync_while_k_stands_at("cleaned_before_writeback");
 }
 
-KTEST(races, b37_tag_cleared_early)
-{
-	on_cpu0(tag_cleared_early);
-}
-
 /* And while the I/O is under way, S waits for it, though nothing is dirty. */
-static void sync_waits_for_writeback(void)
+KTEST_ON_CPU0(races, b37_sync_waits_for_writeback)
 {
 	struct stage s;
 	struct job sync;
@@ -88,9 +83,4 @@ static void sync_waits_for_writeback(void)
 	EXPECT_EQ(job_end(&sync), 0);
 	EXPECT_EQ(seen.platter, 6);
 	stage_end(&s);
-}
-
-KTEST(races, b37_sync_waits_for_writeback)
-{
-	on_cpu0(sync_waits_for_writeback);
 }

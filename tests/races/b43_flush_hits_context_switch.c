@@ -62,15 +62,10 @@ static void lazy_cpu(const struct dirty_policy *policy)
 	stage_end(&s);
 }
 
-static void flush_hits_lazy_cpu(void)
+KTEST_ON_CPU0(races, b43_flush_hits_context_switch)
 {
 	lazy_cpu(NULL);
 	lazy_cpu(&test_policy_clear_d);
-}
-
-KTEST(races, b43_flush_hits_context_switch)
-{
-	on_cpu0(flush_hits_lazy_cpu);
 }
 
 /* --- the storm: W's CPU changes address spaces all the time while K cleans --- */
@@ -99,7 +94,7 @@ static int other_space(void *arg)
 	return 0;
 }
 
-static void switch_storm(void)
+KTEST_ON_CPU0(races, b43_switch_storm)
 {
 	struct mm *other = test_mm();
 	struct job w, o;
@@ -134,9 +129,4 @@ static void switch_storm(void)
 	remote_start(&s.w, 1, s.mm);
 	stage_end(&s);
 	mm_put(other);
-}
-
-KTEST(races, b43_switch_storm)
-{
-	on_cpu0(switch_storm);
 }

@@ -62,13 +62,8 @@ static void dirty_before_writable(const struct dirty_policy *policy)
 	stage_end(&s);
 }
 
-static void every_grant(void)
+KTEST_ON_CPU0(races, r05_dirty_before_writable)
 {
 	dirty_before_writable(NULL);
 	dirty_before_writable(&test_policy_silent);
-}
-
-KTEST(races, r05_dirty_before_writable)
-{
-	on_cpu0(every_grant);
 }

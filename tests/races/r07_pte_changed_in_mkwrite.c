@@ -45,7 +45,7 @@ static void use_free_frames(void)
 }
 
 /* As direct I/O does: the PTEs of a range go, without mmap_lock, and the page stays. */
-static void pte_removed(void)
+KTEST_ON_CPU0(races, r07_pte_changed_in_mkwrite)
 {
 	struct stage s;
 	struct gate gate;
@@ -72,11 +72,6 @@ static void pte_removed(void)
 	stage_end(&s);
 }
 
-KTEST(races, r07_pte_changed_in_mkwrite)
-{
-	on_cpu0(pte_removed);
-}
-
 static vm_fault_t sleeping_mkwrite(struct vm_fault *vmf)
 {
 	delay_point("test_mkwrite", vmf->page);
@@ -84,7 +79,7 @@ static vm_fault_t sleeping_mkwrite(struct vm_fault *vmf)
 }
 
 /* The page leaves the file, which then has another one at the same place. */
-static void page_replaced(void)
+KTEST_ON_CPU0(races, r06_page_left_in_mkwrite)
 {
 	struct stage s;
 	struct gate gate;
@@ -110,9 +105,4 @@ static void page_replaced(void)
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 9);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 1), 0);
 	stage_end(&s);
-}
-
-KTEST(races, r06_page_left_in_mkwrite)
-{
-	on_cpu0(page_replaced);
 }

@@ -99,6 +99,20 @@ static enum ext2_verdict check_sizes(struct ext2_sb *sbi)
 	return EXT2_OK;
 }
 
+static enum ext2_verdict check_device(struct ext2_sb *sbi)
+{
+	u64 blocks = sbi->sb->dev->nr_sectors >> (sbi->block_bits - SECTOR_SHIFT);
+
+	if (sbi->es.blocks_count > blocks)
+		return REFUSE(sbi, "superblock says %u blocks of %u, the disk has %lu",
+			      sbi->es.blocks_count, sbi->block_size, (unsigned long)blocks);
+	if (sbi->sb->dev->read_only) {
+		SAY(sbi, "the disk cannot be written: mounted read-only");
+		return EXT2_READ_ONLY;
+	}
+	return EXT2_OK;
+}
+
 static enum ext2_verdict check_groups_fit(struct ext2_sb *sbi)
 {
 	const struct ext2_super_block *es = &sbi->es;
@@ -127,20 +141,6 @@ static enum ext2_verdict check_groups_fit(struct ext2_sb *sbi)
 	return EXT2_OK;
 }
 
-static enum ext2_verdict check_device(struct ext2_sb *sbi)
-{
-	u64 blocks = sbi->sb->dev->nr_sectors >> (sbi->block_bits - SECTOR_SHIFT);
-
-	if (sbi->es.blocks_count > blocks)
-		return REFUSE(sbi, "superblock says %u blocks of %u, the disk has %lu",
-			      sbi->es.blocks_count, sbi->block_size, (unsigned long)blocks);
-	if (sbi->sb->dev->read_only) {
-		SAY(sbi, "the disk cannot be written: mounted read-only");
-		return EXT2_READ_ONLY;
-	}
-	return EXT2_OK;
-}
-
 static enum ext2_verdict check_state(struct ext2_sb *sbi)
 {
 	if (sbi->es.state & EXT2_STATE_ERROR) {
@@ -155,7 +155,7 @@ static enum ext2_verdict check_state(struct ext2_sb *sbi)
 enum ext2_verdict ext2_check_super(struct ext2_sb *sbi)
 {
 	static enum ext2_verdict (*const checks[])(struct ext2_sb *) = {
-		check_features, check_sizes, check_groups_fit, check_device, check_state,
+		check_features, check_sizes, check_device, check_groups_fit, check_state,
 	};
 	enum ext2_verdict worst = EXT2_OK;
 
