@@ -58,7 +58,7 @@ struct libc_thread {
 	struct pthread *pthread; /* s: &self for threads that pthread_create did not make */
 	struct pthread self;
 	struct __lock *held; /* o: newlib's locks, for when a fault ends the thread */
-	bool closing; /* o: newlib closes its streams; descriptors stay (newlib.c) */
+	bool closing;	     /* o: newlib closes its streams; descriptors stay (newlib.c) */
 };
 
 /* Of the calling thread; made if need be. NULL: early, in an interrupt, or out of memory. */

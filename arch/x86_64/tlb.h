@@ -82,7 +82,7 @@ static inline void tlb_batch_add(struct tlb_batch *batch, struct pgtable *pgt, v
 
 	if (likely(batch->nr && r->pgt == pgt && va == r->end))
 		r->end = va + PAGE_SIZE;
-	else
+	else if (!batch->everything)
 		tlb_batch_add_slow(batch, pgt, va);
 }
 

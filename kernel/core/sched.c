@@ -144,9 +144,10 @@ void schedule(void)
 }
 
 /*
- * Interrupts are off on entry and return, and come back with the interrupted frame. Were they enabled
- * in here before preemption is disabled, the next tick would find need_resched still set and do the
- * same one frame deeper, and so on down the stack for as long as ticks come as fast as they are served.
+ * Interrupts are off on entry and return, and come back with the interrupted frame. Were they
+ * enabled in here before preemption is disabled, the next tick would find need_resched still set
+ * and do the same one frame deeper, and so on down the stack for as long as ticks come as fast as
+ * they are served.
  */
 void preempt_from_irq(void)
 {
@@ -231,7 +232,7 @@ __noreturn void sched_idle_loop(void)
 	preempt_disable();
 	for (;;) {
 		irq_enable();
-		/* Bit first, queues second: see deliver(). */
+		/* Bit first, queues second: see rouse_idle(). */
 		atomic_or(&idle_mask, bit);
 		steal(c->id);
 		irq_disable();

@@ -19,6 +19,9 @@ struct trace_ring trace_rings[MAX_CPUS];
 bool trace_on = true;
 ARG_BOOL(trace, trace_on, "record events in the per-CPU rings");
 
+bool trace_pages_on;
+ARG_BOOL(trace_pages, trace_pages_on, "record what happens to single pages as well");
+
 static const char *const names[NR_TRACES] = {
 #define X(id, name, doc) [TRACE_##id] = name,
 	TRACE_LIST(X)

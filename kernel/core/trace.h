@@ -59,6 +59,16 @@ static inline void trace(enum trace_id id, u64 a, u64 b)
 		trace_record(id, a, b);
 }
 
+/* For what happens once per page: only with trace_pages=1, so that the rings tell more of the past
+ * and a store's fault costs less. */
+extern bool trace_pages_on;
+
+static inline void trace_page(enum trace_id id, u64 a, u64 b)
+{
+	if (unlikely(trace_pages_on))
+		trace_record(id, a, b);
+}
+
 /* The last @max events (at most 128) of all CPUs in order of time, oldest first, on the console. */
 void trace_dump(unsigned int max);
 

@@ -79,7 +79,8 @@ void inode_flush_cmtime(struct address_space *mapping)
 {
 	struct inode *inode = mapping->host;
 
-	if (!test_bit(&mapping->flags, AS_CMTIME) || !test_and_clear_bit(&mapping->flags, AS_CMTIME))
+	if (!test_bit(&mapping->flags, AS_CMTIME) ||
+	    !test_and_clear_bit(&mapping->flags, AS_CMTIME))
 		return;
 	inode_touch(inode, TOUCH_M | TOUCH_C);
 	stat_inc(STAT_CMTIME_FLUSHES);

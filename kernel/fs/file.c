@@ -31,9 +31,19 @@ static bool may_write(const struct file *file)
 
 /* ---- read and write ------------------------------------------------------------------------ */
 
+/* Nobody reclaims pages in the background: who finds no memory makes room and tries again. */
+static bool try_again(const struct inode *inode, s64 n, unsigned int *tries)
+{
+	if (likely(n != -ENOMEM) || ++*tries > 3)
+		return false;
+	inode_reclaim(inode->sb);
+	return true;
+}
+
 static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
 {
 	struct inode *inode = file->inode;
+	unsigned int tries = 0;
 	s64 n;
 
 	if (!may_read(file))
@@ -46,7 +56,9 @@ static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
 		return 0;
 	len = min(len, (size_t)(POS_MAX - pos));
 	down_read(&inode->i_rwsem);
-	n = filemap_read(&inode->data, pos, buf, len, &file->ra);
+	do {
+		n = filemap_read(&inode->data, pos, buf, len, &file->ra);
+	} while (try_again(inode, n, &tries));
 	up_read(&inode->i_rwsem);
 	if (n >= 0 && !inode->sb->read_only)
 		inode_accessed(inode);
@@ -85,6 +97,7 @@ static void trim_behind_eof(struct inode *inode)
 static s64 write_locked(struct inode *inode, const void *buf, size_t len, u64 pos)
 {
 	u64 old_size = inode->data.size;
+	unsigned int tries = 0;
 	s64 n;
 
 	if (pos > POS_MAX)
@@ -94,7 +107,9 @@ static s64 write_locked(struct inode *inode, const void *buf, size_t len, u64 po
 	if (inode->sb->read_only)
 		return -EROFS;
 	len = min(len, (size_t)(inode->sb->max_bytes - pos));
-	n = filemap_write(&inode->data, pos, buf, len);
+	do {
+		n = filemap_write(&inode->data, pos, buf, len);
+	} while (try_again(inode, n, &tries));
 	if (n < (s64)len && pos + len > inode->data.size)
 		trim_behind_eof(inode);
 	if (n <= 0)

@@ -81,47 +81,48 @@ struct inode_operations {
 };
 
 struct super_operations {
-	int (*read_inode)(struct inode *inode);	  /* fill from disk by inode->ino */
+	int (*read_inode)(struct inode *inode);	 /* fill from disk by inode->ino */
 	int (*write_inode)(struct inode *inode); /* into its buffer */
 	/* nlink 0 and no user left: free blocks and the inode itself. */
 	void (*delete_inode)(struct inode *inode);
 	void (*destroy_inode)(struct inode *inode); /* free what the fs hung on inode->fs */
-	int (*sync_fs)(struct super_block *sb); /* metadata of its own to buffers */
-	/* All else is on the disk: write what marks it as cleanly unmounted. 0 or the first error. */
+	int (*sync_fs)(struct super_block *sb);	    /* metadata of its own to buffers */
+	/* All else is on the disk: write what marks it as cleanly unmounted. 0 or the first
+	 * error. */
 	int (*seal)(struct super_block *sb);
 	void (*put_super)(struct super_block *sb); /* forget @sb->fs; no inode is left */
 	int (*statfs)(struct super_block *sb, u64 *blocks, u64 *free_blocks);
 };
 
 enum inode_state {
-	I_NEW = 1,     /* being read; others wait */
-	I_FREEING = 2, /* being thrown out; others wait */
-	I_UNUSED = 4,  /* on sb->unused */
-	I_COVERED = 8, /* a file system is mounted on this directory */
+	I_NEW = 1,	/* being read; others wait */
+	I_FREEING = 2,	/* being thrown out; others wait */
+	I_UNUSED = 4,	/* on sb->unused */
+	I_COVERED = 8,	/* a file system is mounted on this directory */
 	I_DELETED = 16, /* delete_inode was called while it was in use (shutdown) */
 };
 
 /* n: namespace   i: i_rwsem w   t: time_lock   l: inode list lock   s: at creation   a: atomic */
 struct inode {
-	u64 ino;		 /* s */
-	struct super_block *sb;	 /* s */
-	u32 mode;		 /* s */
-	u32 nlink;		 /* n */
-	int refs;		 /* l */
-	u32 state;		 /* l: enum inode_state */
+	u64 ino;		/* s */
+	struct super_block *sb; /* s */
+	u32 mode;		/* s */
+	u32 nlink;		/* n */
+	int refs;		/* l */
+	u32 state;		/* l: enum inode_state */
 	struct rwsem i_rwsem;
 	struct address_space data; /* data.size is the file's size */
 	struct spinlock time_lock;
 	struct file_time atime, mtime, ctime; /* t */
 	u64 version;			      /* t: moves whenever the contents were changed */
 	u64 blocks;			      /* RANK_FS_ALLOC: 512-byte units */
-	/* a: meta_gen moves with size or blocks, time_gen with times; the synced ones follow when all
-	 * that is on the disk. A flag cannot say it: of two fsyncs, the second must not return because
-	 * the first has taken the flag and is still writing. */
+	/* a: meta_gen moves with size or blocks, time_gen with times; the synced ones follow
+	 * when all that is on the disk. A flag cannot say it: of two fsyncs, the second must not
+	 * return because the first has taken the flag and is still writing. */
 	u64 meta_gen, time_gen, synced_meta, synced_time;
-	const struct inode_operations *ops;   /* s */
-	void *fs;			      /* s: the file system's own part */
-	TAILQ_ENTRY(inode) link, hash, lru;   /* l */
+	const struct inode_operations *ops; /* s */
+	void *fs;			    /* s: the file system's own part */
+	TAILQ_ENTRY(inode) link, hash, lru; /* l */
 };
 
 #define INODE_HASH 128
@@ -129,34 +130,34 @@ TAILQ_HEAD(inode_list, inode);
 
 /* f: filled by filesystem->mount   v: by mount.c   l: inode_lock   a: atomic */
 struct super_block {
-	const struct super_operations *ops;		  /* f */
-	const struct inode_operations *inode_ops;	  /* f */
-	const struct address_space_operations *a_ops;	  /* f */
-	struct blkdev *dev;	/* v: NULL: no device (ramfs) */
-	const char *type;	/* v */
-	bool read_only;		/* f, a: also set when the disk turns out to be inconsistent */
-	bool in_memory;		/* f: the inodes are the file system: unused ones stay while named */
-	u32 block_size;		/* f */
-	u32 time_gran;		/* f: nanoseconds that an inode can tell apart */
-	u64 max_bytes;		/* f: largest size of a file */
-	void *fs;		/* f */
-	struct inode *root;	/* f: referenced */
-	struct rwsem namespace; /* RANK_NAMESPACE */
-	struct spinlock inode_lock; /* RANK_INODE_LIST */
+	const struct super_operations *ops;	      /* f */
+	const struct inode_operations *inode_ops;     /* f */
+	const struct address_space_operations *a_ops; /* f */
+	struct blkdev *dev;			      /* v: NULL: no device (ramfs) */
+	const char *type;			      /* v */
+	bool read_only;	    /* f, a: also set when the disk turns out to be inconsistent */
+	bool in_memory;	    /* f: the inodes are the file system: unused ones stay while named */
+	u32 block_size;	    /* f */
+	u32 time_gran;	    /* f: nanoseconds that an inode can tell apart */
+	u64 max_bytes;	    /* f: largest size of a file */
+	void *fs;	    /* f */
+	struct inode *root; /* f: referenced */
+	struct rwsem namespace;			    /* RANK_NAMESPACE */
+	struct spinlock inode_lock;		    /* RANK_INODE_LIST */
 	struct inode_list inodes, hash[INODE_HASH]; /* l */
 	struct inode_list unused;		    /* l: oldest first: no user, but pages cached */
 	unsigned int nr_unused;			    /* l */
 	struct wait_queue inode_wait;		    /* for I_NEW and I_FREEING to end */
-	struct inode *covered; /* v: directory it is mounted on, referenced; NULL: "/" */
-	char path[PATH_MAX_LEN]; /* v */
+	struct inode *covered;	       /* v: directory it is mounted on, referenced; NULL: "/" */
+	char path[PATH_MAX_LEN];       /* v */
 	TAILQ_ENTRY(super_block) link; /* mount_lock */
 };
 
 struct filesystem {
 	const char *name;
 	bool needs_device;
-	/* Fill @sb (dev is set). On failure -errno and one printed sentence that names what was wrong;
-	 * -EINVAL: not this file system at all (no sentence). */
+	/* Fill @sb (dev is set). On failure -errno and one printed sentence that names what was
+	 * wrong; -EINVAL: not this file system at all (no sentence). */
 	int (*mount)(struct super_block *sb);
 	u64 pad;
 };
@@ -221,19 +222,23 @@ int iget(struct super_block *sb, u64 ino, struct inode **out);
 int inew(struct super_block *sb, u64 ino, u32 mode, struct inode **out);
 void iput(struct inode *inode);
 void inode_get(struct inode *inode);
-/* What becomes of an inode that cannot be written: it stays, or (unmount) it is lost, with a line. */
+/* What becomes of an inode that cannot be written: it stays, or (unmount) it is lost, with a
+ * line. */
 enum evict_how { EVICT_POLITE, EVICT_FORCED };
 /* Writes and drops unused inodes; returns how many are left. */
 u64 inode_evict_all(struct super_block *sb, enum evict_how how);
-/* Calls @fn on every inode that may be dirty, referenced meanwhile; 0 or the first error. */
-int inode_for_each_dirty(struct super_block *sb, int (*fn)(struct inode *inode));
+/* Calls @fn on every inode that has pages or may be dirty, referenced meanwhile; 0 or the first
+ * error. */
+int inode_for_each(struct super_block *sb, int (*fn)(struct inode *inode));
 /* Poweroff: files without a name that are still open lose their contents and their inode now, since
  * nobody will close them. */
 void inode_delete_orphans(struct super_block *sb);
 /* Make room when unused inodes are many or memory is short. */
 void inode_trim(struct super_block *sb);
-/* Size or blocks changed (after they did): meta_gen, AS_DIRTY_META, dirty list. Any locks of RANK_PAGE
- * and above, RANK_FS_ALLOC. */
+/* Memory is out: forget what can be read again, used files' clean pages too. No page locked. */
+void inode_reclaim(struct super_block *sb);
+/* Size or blocks changed (after they did): meta_gen, AS_DIRTY_META, dirty list. Any locks of
+ * RANK_PAGE and above, RANK_FS_ALLOC. */
 void inode_mark_meta(struct inode *inode);
 
 /* --- times: cmtime.c --- */

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 
+#include "kernel/core/clock.h"
 #include "kernel/core/printk.h"
 #include "kernel/core/wait.h"
 #include "kernel/fs/fs.h"
@@ -128,6 +129,9 @@ static int write_out(struct inode *inode)
 	const struct address_space_operations *ops = inode->data.a_ops;
 	int err = filemap_write_and_wait_range(&inode->data, 0, ~0ul), e = 0;
 
+	/* If it stays after all, the next fsync must hear of it. */
+	if (err)
+		mapping_set_error(&inode->data, err);
 	inode_flush_cmtime(&inode->data);
 	if (ops->write_inode)
 		e = ops->write_inode(&inode->data, SYNC_FULL);
@@ -166,7 +170,8 @@ static bool evict(struct inode *inode, enum evict_how how)
 		return false;
 	}
 	drop_mapping_pages(&inode->data, 0, ~0ul, DROP_DIRTY);
-	/* Before the number is free for another file: the flusher may be about to write this one. */
+	/* Before the number is free for another file: the flusher may be about to write this
+	 * one. */
 	mapping_destroy(&inode->data);
 	if (delete)
 		sb->ops->delete_inode(inode);
@@ -197,10 +202,26 @@ void inode_trim(struct super_block *sb)
 	       (READ_ONCE(sb->nr_unused) && nr_free_pages() < nr_total_pages() / 8)) {
 		struct inode *victim = take_victim(sb);
 
-		/* One that cannot be written went to the end of the line; do not turn in circles. */
+		/* One that cannot be written went to the end of the line; do not turn in
+		 * circles. */
 		if (!victim || !evict(victim, EVICT_POLITE))
 			return;
 	}
+}
+
+static int drop_clean(struct inode *inode)
+{
+	drop_mapping_pages(&inode->data, 0, ~0ul, DROP_CLEAN_ONLY);
+	return 0;
+}
+
+void inode_reclaim(struct super_block *sb)
+{
+	if (sb->in_memory)
+		return;
+	inode_evict_all(sb, EVICT_POLITE);
+	if (nr_free_pages() < nr_total_pages() / 8)
+		inode_for_each(sb, drop_clean);
 }
 
 /* An inode in memory only, which nobody uses, of a file system that goes. */
@@ -253,7 +274,8 @@ u64 inode_evict_all(struct super_block *sb, enum evict_how how)
 	while (sb->in_memory && how == EVICT_FORCED && (inode = take_memory_victim(sb)))
 		evict(inode, how);
 	/* Others may be closing the last of a file just now. */
-	wait_event(&sb->inode_wait, none_leaving(sb));
+	if (how == EVICT_FORCED)
+		wait_event(&sb->inode_wait, none_leaving(sb));
 	return count_inodes(sb, &leaving);
 }
 
@@ -356,6 +378,8 @@ int iget(struct super_block *sb, u64 ino, struct inode **out)
 		remove_and_free(fresh);
 		return err;
 	}
+	/* Higher than any it had when it was in memory before. */
+	fresh->version = (u64)fresh->ctime.sec * NSEC_PER_SEC + fresh->ctime.nsec;
 	clear_state(fresh, I_NEW);
 	*out = fresh;
 	return 0;
@@ -386,7 +410,7 @@ int inew(struct super_block *sb, u64 ino, u32 mode, struct inode **out)
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
-int inode_for_each_dirty(struct super_block *sb, int (*fn)(struct inode *inode))
+int inode_for_each(struct super_block *sb, int (*fn)(struct inode *inode))
 {
 	struct inode *inode, *done = NULL;
 	int err = 0, e;
@@ -439,7 +463,6 @@ void inode_delete_orphans(struct super_block *sb)
 void inode_mark_meta(struct inode *inode)
 {
 	(void)atomic_add_return(&inode->meta_gen, 1);
-	if (mapping_writeback(&inode->data) &&
-	    !test_and_set_bit(&inode->data.flags, AS_DIRTY_META))
+	if (mapping_writeback(&inode->data) && !test_and_set_bit(&inode->data.flags, AS_DIRTY_META))
 		mapping_mark_dirty(&inode->data);
 }

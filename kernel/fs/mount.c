@@ -2,8 +2,8 @@
 /*
  * mount.c - which file systems there are, and where they are mounted.
  *
- * Owns:  every struct super_block, the mount table, sync of whole file systems.
- * Not:   what is on a disk (the file systems), paths (namei.c).
+ * Owns:  every struct super_block, the mount table.
+ * Not:   what is on a disk (the file systems), paths (namei.c), writing it (sync.c).
  * Locks: mount_lock for the table; supers_lock (spinlock) beside it, for the flusher, which may
  *        not wait for an unmount that waits for it.
  * Key fact: under mount_lock (write) no path is walked, so an inode that nobody uses stays unused,
@@ -27,9 +27,8 @@ struct rwsem mount_lock = {
 		  .waiters = TAILQ_HEAD_INITIALIZER(mount_lock.wait.waiters) },
 };
 
-/* mount_lock and supers_lock to change, either to look; a mount comes after the one below it. */
-static TAILQ_HEAD(super_list, super_block) supers = TAILQ_HEAD_INITIALIZER(supers);
-static struct spinlock supers_lock = { .rank = RANK_INODE_LIST, .name = "supers" };
+struct super_list supers = TAILQ_HEAD_INITIALIZER(supers);
+struct spinlock supers_lock = { .rank = RANK_INODE_LIST, .name = "supers" };
 
 struct inode *mount_root(void)
 {
@@ -54,93 +53,6 @@ struct super_block *mounted_on(const struct inode *dir)
 static const char *source(const struct super_block *sb)
 {
 	return sb->dev ? sb->dev->name : "memory";
-}
-
-/* ---- sync ---------------------------------------------------------------------------------- */
-
-static int start_write(struct inode *inode)
-{
-	struct writeback_control wbc = { .mode = SYNC_FULL, .last = ~0ul, .nr_to_write = ~0ul };
-
-	return filemap_fdatawrite_range(&inode->data, &wbc);
-}
-
-static int finish_write(struct inode *inode)
-{
-	const struct address_space_operations *ops = inode->data.a_ops;
-	int err = filemap_fdatawait_range(&inode->data, 0, ~0ul), e = 0;
-
-	inode_flush_cmtime(&inode->data);
-	if (ops->write_inode)
-		e = ops->write_inode(&inode->data, SYNC_FULL);
-	return err ? err : e;
-}
-
-static int first_error(int a, int b)
-{
-	return a ? a : b;
-}
-
-static int sync_super(struct super_block *sb)
-{
-	int err;
-
-	if (!sb->dev)
-		return 0;
-	err = inode_for_each_dirty(sb, start_write);
-	err = first_error(err, inode_for_each_dirty(sb, finish_write));
-	if (sb->ops->sync_fs)
-		err = first_error(err, sb->ops->sync_fs(sb));
-	err = first_error(err, bsync(sb->dev));
-	return first_error(err, blkdev_flush(sb->dev));
-}
-
-int vfs_sync(void)
-{
-	struct super_block *sb;
-	int err = 0;
-
-	down_read(&mount_lock);
-	TAILQ_FOREACH(sb, &supers, link)
-		err = first_error(err, sync_super(sb));
-	up_read(&mount_lock);
-	return err;
-}
-
-/*
- * From the flusher, each pass. The super block cannot go meanwhile: put_super() destroys the buffer
- * cache first, which waits for the flusher to be idle and takes this hook away.
- */
-static int sync_metadata(struct writeback *wb, enum sync_mode mode)
-{
-	struct blkdev *dev = container_of(wb, struct blkdev, wb);
-	struct super_block *sb;
-	int err = 0;
-
-	spin_lock(&supers_lock);
-	TAILQ_FOREACH(sb, &supers, link)
-		if (sb->dev == dev)
-			break;
-	spin_unlock(&supers_lock);
-	if (sb && sb->ops->sync_fs)
-		err = sb->ops->sync_fs(sb);
-	return first_error(err, bsync(dev));
-}
-
-u64 vfs_drop_caches(void)
-{
-	struct super_block *sb;
-	u64 left = 0;
-
-	down_read(&mount_lock);
-	TAILQ_FOREACH(sb, &supers, link) {
-		sync_super(sb);
-		left += inode_evict_all(sb, EVICT_POLITE);
-		if (sb->dev)
-			buf_cache_shrink(sb->dev);
-	}
-	up_read(&mount_lock);
-	return left;
 }
 
 /* ---- mounting ------------------------------------------------------------------------------ */
@@ -305,7 +217,7 @@ static void add_super(struct super_block *sb, struct inode *dir)
 	spin_unlock(&supers_lock);
 	if (sb->dev) {
 		sb->dev->in_use = true;
-		sb->dev->wb.sync_metadata = sync_metadata;
+		sb->dev->wb.sync_metadata = supers_sync_metadata;
 	}
 	printk("%s: %s: mounted on %s%s.\n", sb->type, source(sb), sb->path,
 	       sb->read_only ? ", read-only" : "");

@@ -6,8 +6,8 @@
  * Not:   how a directory looks on disk (inode_operations), contents of files (file.c).
  * Locks: mount_lock (read) during a call; sb->namespace to read for one step of a walk, to write
  *        around a change: between looking a name up and changing it nobody else does.
- * Key fact: a directory that was removed while somebody stands in it has nlink 0: nothing can be made
- *        in it any more, which is checked under the namespace lock.
+ * Key fact: a directory that was removed while somebody stands in it has nlink 0: nothing can be
+ *        made in it any more, which is checked under the namespace lock.
  */
 #include <errno.h>
 #include <string.h>
@@ -33,8 +33,8 @@ static bool is_special(const char *name)
 /* ---- walking ------------------------------------------------------------------------------- */
 
 /*
- * The next component of *@path to @name (NAME_MAX_LEN + 1 bytes). Its length, 0 at the end. Each byte is
- * looked at once: the path may be in memory that another thread changes meanwhile.
+ * The next component of *@path to @name (NAME_MAX_LEN + 1 bytes). Its length, 0 at the end. Each
+ * byte is looked at once: the path may be in memory that another thread changes meanwhile.
  */
 static int next_name(const char **path, char *name)
 {

@@ -70,7 +70,8 @@ int vfs_open(const char *path, u32 flags, u32 mode, struct file **out)
 	file->inode = inode;
 	file->flags = flags;
 	file->refs = 1;
-	/* No lock of RANK_MOUNT is ever taken with it: it comes before the namespace and i_rwsem. */
+	/* No lock of RANK_MOUNT is ever taken with it: it comes before the namespace and
+	 * i_rwsem. */
 	mutex_init(&file->pos_lock, "pos_lock", RANK_MOUNT);
 	*out = file;
 	return 0;

@@ -36,9 +36,9 @@ struct pass {
 /* A page in several requests, or one whose end must be zeroed. */
 struct page_io {
 	struct page *page;
-	int pending; /* a: requests under way, and one while they are made */
-	int error;   /* a: of any of them */
-	u16 op;	     /* BIO_READ or BIO_WRITE */
+	int pending;   /* a: requests under way, and one while they are made */
+	int error;     /* a: of any of them */
+	u16 op;	       /* BIO_READ or BIO_WRITE */
 	u32 zero_from; /* bytes from here on lie behind EOF */
 };
 
@@ -64,15 +64,16 @@ static void submit_pending(struct pass *p)
 
 static struct bio *start_bio(struct pass *p, enum bio_op op, u64 block, void (*end)(struct bio *))
 {
-	struct bio *bio = bio_alloc(p->inode->sb->dev, op,
-				    block << (p->block_shift - SECTOR_SHIFT));
+	struct bio *bio =
+		bio_alloc(p->inode->sb->dev, op, block << (p->block_shift - SECTOR_SHIFT));
 
 	BUG_ON(!bio); /* we may sleep, so we get one */
 	bio->end_io = end;
 	return bio;
 }
 
-/* Add the whole @page, which begins at disk block @block, to the request at hand or to a new one. */
+/* Add the whole @page, which begins at disk block @block, to the request at hand or to a new
+ * one. */
 static inline void add_page(struct pass *p, enum bio_op op, struct page *page, u64 block,
 			    void (*end)(struct bio *))
 {
@@ -224,8 +225,7 @@ static int do_part(struct pass *p, enum bio_op op, struct page *page, u32 first,
 	struct bio *bio = start_bio(p, op, block, end_part);
 	int err;
 
-	BUG_ON(!bio_add(bio, page_to_phys(page) + (first << p->block_shift),
-			nr << p->block_shift));
+	BUG_ON(!bio_add(bio, page_to_phys(page) + (first << p->block_shift), nr << p->block_shift));
 	if (io) {
 		bio->private = io;
 		atomic_inc(&io->pending);

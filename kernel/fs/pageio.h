@@ -21,8 +21,8 @@ typedef int (*map_run_fn)(struct inode *inode, u64 lblock, u32 max, struct block
  * The body of a_ops->readpages and a_ops->writepages; the contracts are theirs.
  *
  * PG_blocks says that all blocks of the page lie side by side from page->private on, and that the
- * page lies wholly inside EOF (or is one block): so a page cut by EOF, some of whose blocks
- * a truncate may free at any time, never has it. Set by pageio_read() and by prepare_write, with the
+ * page lies wholly inside EOF (or is one block): so a page cut by EOF, some of whose blocks a
+ * truncate may free at any time, never has it. Set by pageio_read() and by prepare_write, with the
  * page lock held; such a page is written without asking @map.
  */
 void pageio_read(struct address_space *mapping, struct page_list *pages, map_run_fn map);

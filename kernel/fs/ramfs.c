@@ -15,7 +15,7 @@
 #include "kernel/mm/kmalloc.h"
 
 struct ram_entry {
-	u64 cookie; /* where readdir goes on; rises */
+	u64 cookie;	     /* where readdir goes on; rises */
 	struct inode *inode; /* stays in memory while nlink > 0 (sb->in_memory) */
 	TAILQ_ENTRY(ram_entry) link;
 	char name[];

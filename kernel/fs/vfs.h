@@ -7,9 +7,19 @@
 
 #include "kernel/fs/fs.h"
 
+static inline int first_error(int a, int b)
+{
+	return a ? a : b;
+}
+
 /* mount.c: held to read while a path is walked and what it leads to is done; to write while the
  * table changes. RANK_MOUNT. */
 extern struct rwsem mount_lock;
+/* All that is mounted; a mount comes after the one below it. Changed with mount_lock (write) and
+ * supers_lock, looked at with either: the flusher may not wait for an unmount that waits for it. */
+TAILQ_HEAD(super_list, super_block);
+extern struct super_list supers;
+extern struct spinlock supers_lock;
 
 /* The root directory of all, referenced, or NULL while nothing is mounted. mount_lock held. */
 struct inode *mount_root(void);
@@ -18,9 +28,14 @@ struct super_block *mounted_on(const struct inode *dir);
 
 /* namei.c: what @path leads to, referenced. mount_lock held. */
 int walk(const char *path, struct inode **out);
-/* The same, or a new file of @mode if the name is free (-EEXIST if it is not and @exclusive). No lock
- * held. */
+/* The same, or a new file of @mode if the name is free (-EEXIST if it is not and @exclusive). No
+ * lock held. */
 int walk_create(const char *path, bool exclusive, u32 mode, struct inode **out);
+
+/* sync.c: everything of @sb, durable. 0 or the first error. */
+int sync_super(struct super_block *sb);
+/* For writeback->sync_metadata of a mounted device. */
+int supers_sync_metadata(struct writeback *wb, enum sync_mode mode);
 
 /* file.c: with owed times settled first. */
 void inode_stat(struct inode *inode, struct kstat *st);

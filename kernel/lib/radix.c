@@ -57,7 +57,7 @@ static unsigned int slot_at(u64 index, unsigned int level)
 	return (index >> (RADIX_SHIFT * (level - 1))) & SLOT_MASK;
 }
 
-static struct radix_node *find_leaf(const struct radix_tree *tree, u64 index)
+static __noinline struct radix_node *find_leaf_slow(struct radix_tree *tree, u64 index)
 {
 	struct radix_node *node = tree->root;
 	unsigned int shift = RADIX_SHIFT * tree->height;
@@ -66,7 +66,20 @@ static struct radix_node *find_leaf(const struct radix_tree *tree, u64 index)
 		return NULL;
 	while ((shift -= RADIX_SHIFT) && node)
 		node = node->slots[(index >> shift) & SLOT_MASK];
+	if (node) {
+		tree->last_leaf = node;
+		tree->last_leaf_index = index & ~(u64)SLOT_MASK;
+	}
 	return node;
+}
+
+/* The tree is const to callers that only look; the note of where they looked is not their affair.
+ * All calls are under the caller's lock, so it is written by one at a time. */
+static inline struct radix_node *find_leaf(const struct radix_tree *tree, u64 index)
+{
+	if (likely(tree->last_leaf && (index & ~(u64)SLOT_MASK) == tree->last_leaf_index))
+		return tree->last_leaf;
+	return find_leaf_slow((struct radix_tree *)tree, index);
 }
 
 /* --- memory --- */
@@ -108,36 +121,53 @@ void radix_preload_end(struct radix_preload *pre)
 
 /* --- tags --- */
 
-static void set_bits(struct radix_tree *tree, struct radix_node *node, unsigned int tag, u64 bits)
+/* @node's word became nonzero: its ancestors say so too. */
+static void climb_set(struct radix_tree *tree, struct radix_node *node, unsigned int tag)
 {
-	u64 old = node->word[tag];
+	u64 old = 0;
 
-	if (!bits)
-		return;
-	node->word[tag] = old | bits;
 	while (!old && node->parent) {
-		bits = 1UL << node->slot;
+		u64 bit = 1UL << node->slot;
+
 		node = node->parent;
 		old = node->word[tag];
-		node->word[tag] = old | bits;
+		node->word[tag] = old | bit;
 	}
 	if (!old)
 		WRITE_ONCE(tree->tagged, tree->tagged | 1u << tag);
 }
 
-static void clear_bits(struct radix_tree *tree, struct radix_node *node, unsigned int tag, u64 bits)
+static void climb_clear(struct radix_tree *tree, struct radix_node *node, unsigned int tag)
+{
+	while (!node->word[tag] && node->parent) {
+		u64 bit = 1UL << node->slot;
+
+		node = node->parent;
+		node->word[tag] &= ~bit;
+	}
+	if (!node->word[tag])
+		WRITE_ONCE(tree->tagged, tree->tagged & ~(1u << tag));
+}
+
+/* Hot: a neighbour carries the tag already, almost always, and nothing climbs. */
+static inline void set_bits(struct radix_tree *tree, struct radix_node *node, unsigned int tag,
+			    u64 bits)
+{
+	u64 old = node->word[tag];
+
+	node->word[tag] = old | bits;
+	if (unlikely(!old && bits))
+		climb_set(tree, node, tag);
+}
+
+static inline void clear_bits(struct radix_tree *tree, struct radix_node *node, unsigned int tag,
+			      u64 bits)
 {
 	u64 old = node->word[tag];
 
 	node->word[tag] = old & ~bits;
-	while (old && !node->word[tag] && node->parent) {
-		bits = 1UL << node->slot;
-		node = node->parent;
-		old = node->word[tag];
-		node->word[tag] = old & ~bits;
-	}
-	if (old && !node->word[tag])
-		WRITE_ONCE(tree->tagged, tree->tagged & ~(1u << tag));
+	if (unlikely(old && !(old & ~bits)))
+		climb_clear(tree, node, tag);
 }
 
 bool radix_tag_get(const struct radix_tree *tree, u64 index, unsigned int tag)
@@ -153,12 +183,18 @@ void radix_retag_leaf(struct radix_tree *tree, u64 leaf_first, u64 bits, unsigne
 	struct radix_node *leaf = find_leaf(tree, leaf_first);
 
 	BUG_ON(!leaf || (bits & ~leaf->word[USED]));
-	for (unsigned int tag = 0; tag < RADIX_TAGS; tag++) {
-		if (set & (1u << tag))
-			set_bits(tree, leaf, tag, bits);
-		if (clear & (1u << tag))
-			clear_bits(tree, leaf, tag, bits);
-	}
+	for (; set; set &= set - 1)
+		set_bits(tree, leaf, (unsigned int)__builtin_ctz(set), bits);
+	for (; clear; clear &= clear - 1)
+		clear_bits(tree, leaf, (unsigned int)__builtin_ctz(clear), bits);
+}
+
+void radix_tag_set(struct radix_tree *tree, u64 index, unsigned int tag)
+{
+	struct radix_node *leaf = find_leaf(tree, index);
+
+	BUG_ON(!leaf || !(leaf->word[USED] >> (index & SLOT_MASK) & 1));
+	set_bits(tree, leaf, tag, 1UL << (index & SLOT_MASK));
 }
 
 void radix_retag(struct radix_tree *tree, u64 index, unsigned int set, unsigned int clear)
@@ -239,6 +275,8 @@ static void remove_empty(struct radix_tree *tree, struct radix_node *node)
 		struct radix_node *parent = node->parent;
 		unsigned int slot = node->slot;
 
+		if (node == tree->last_leaf)
+			tree->last_leaf = NULL;
 		node_free(node, sizeof(*node));
 		if (!parent) {
 			tree->root = NULL;

@@ -33,6 +33,8 @@ struct radix_tree {
 	unsigned int height;	 /* levels of nodes; 0 when empty */
 	unsigned int tagged;	 /* bit t: some item has tag t; may be read without the lock */
 	u64 nr;			 /* items */
+	u64 last_leaf_index;	 /* first index of last_leaf */
+	struct radix_node *last_leaf; /* found last: neighbours come together; or NULL */
 };
 
 struct radix_preload {
@@ -73,6 +75,9 @@ static inline bool radix_tagged(const struct radix_tree *tree, unsigned int tag)
 	return READ_ONCE(tree->tagged) >> tag & 1;
 }
 bool radix_tag_get(const struct radix_tree *tree, u64 index, unsigned int tag);
+
+/* Set one tag of the present item at @index: what a store's fault does. */
+void radix_tag_set(struct radix_tree *tree, u64 index, unsigned int tag);
 
 /* Set and clear tags given as masks (1 << tag) on the present item at @index; an absent index is
  * a bug. Clearing is done after setting, so one call moves an item from one tag to another. */

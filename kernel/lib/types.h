@@ -55,6 +55,12 @@ typedef u64 ktime_t;  /* nanoseconds */
 #define unlikely(x)    __builtin_expect(!!(x), 0)
 #define __printf(f, a) __attribute__((format(printf, f, a)))
 #define __noreturn     __attribute__((noreturn))
+#ifndef __noinline
+#define __noinline __attribute__((noinline))
+#endif
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
 #ifndef __packed /* newlib's <sys/cdefs.h> means the same by them */
 #define __packed     __attribute__((packed))
 #define __aligned(n) __attribute__((aligned(n)))

@@ -22,9 +22,9 @@
 #include "kernel/mm/vmap.h"
 #include "kernel/mm/writeback.h"
 
-/* What became of a fault, in the words of the line that is printed. */
-struct verdict {
-	int error; /* 0: retry the instruction */
+/* Why a fault could not be made good, in the words of the line that is printed. Written only then. */
+struct refusal {
+	int error;
 	const char *reason;
 	u64 ino; /* file, 0: none */
 	u64 offset;
@@ -43,7 +43,7 @@ static __noreturn void kernel_fault(struct trap_frame *f, vaddr_t addr)
 }
 
 /* The access may not be: make a probing copy fail, end a program's thread, or panic. */
-static void refuse(struct trap_frame *f, vaddr_t addr, const struct verdict *v)
+static void refuse(struct trap_frame *f, vaddr_t addr, const struct refusal *v)
 {
 	char sym[64];
 
@@ -51,7 +51,8 @@ static void refuse(struct trap_frame *f, vaddr_t addr, const struct verdict *v)
 		stat_inc(STAT_SIGBUS_FAULTS);
 	if (fixup_exception(f, v->error))
 		return;
-	if (!current_thread()->mm || in_irq() || preempt_count())
+	/* The kernel's own half is not a program's business: such an access is a bug. */
+	if (!current_thread()->mm || addr >= USER_END || in_irq() || preempt_count())
 		kernel_fault(f, addr);
 	printk("fault: thread %u (%s) ended: %s of %#lx at %s: %s", current_thread()->id,
 	       current_thread()->name, f->error & PF_WRITE ? "store" : "load", (unsigned long)addr,
@@ -63,75 +64,98 @@ static void refuse(struct trap_frame *f, vaddr_t addr, const struct verdict *v)
 	thread_exit(v->error);
 }
 
-static struct verdict verdict_of(vm_fault_t ret, int error, const struct vm_area *vma, vaddr_t addr)
+/* mmap_lock held: the area and its file are still there to be named. */
+static __noinline void explain(struct refusal *v, vm_fault_t ret, int error,
+					      const struct vm_area *vma, vaddr_t addr)
 {
-	struct verdict v = { .error = error ? error : -EFAULT, .reason = "no permission" };
-
+	*v = (struct refusal){ .error = error ? error : -EFAULT, .reason = "no permission" };
+	if (!vma)
+		v->reason = "nothing is mapped there";
 	if (vma && vma->mapping) {
-		v.ino = vma->mapping->ino;
-		v.offset = (vma_pgoff(vma, addr & PAGE_MASK) << PAGE_SHIFT) + (addr & ~PAGE_MASK);
+		v->ino = vma->mapping->ino;
+		v->offset = (vma_pgoff(vma, addr & PAGE_MASK) << PAGE_SHIFT) + (addr & ~PAGE_MASK);
 	}
-	if (ret & VM_FAULT_OOM)
-		v = (struct verdict){ .error = -ENOMEM, .reason = "out of memory" };
-	else if (ret & VM_FAULT_SIGBUS)
-		v.reason = error == -ENOSPC ? "no space on the device" :
-			   error == -EIO    ? "I/O error" :
-					      "beyond the end of the file";
-	return v;
+	if (ret & VM_FAULT_OOM) {
+		v->error = -ENOMEM;
+		v->reason = "out of memory";
+	} else if (ret & VM_FAULT_SIGBUS) {
+		v->reason = error == -ENOSPC ? "no space on the device" :
+			    error == -EIO    ? "I/O error" :
+					       "beyond the end of the file";
+	}
 }
 
-/* One attempt with the areas locked. True if the instruction may be tried again. */
-static bool try_fault(struct mm *mm, vaddr_t addr, bool write, bool fetch, struct verdict *v)
+/* One attempt with the areas locked. True if the instruction may be tried again; else @v says why
+ * not. @need: VM_* of which the area must have one. */
+static __always_inline bool try_fault(struct mm *mm, vaddr_t addr, u32 need, struct refusal *v)
 {
-	struct writeback *wb = NULL;
+	bool write = need == VM_WRITE;
+	struct writeback *wb;
 	struct vm_area *vma;
 	vm_fault_t ret = 0;
 	int error = 0;
-	u32 need = fetch ? VM_EXEC : write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC;
 
 	down_read(&mm->mmap_lock);
 	vma = find_vma(mm, addr);
-	if (!vma)
-		*v = (struct verdict){ .error = -EFAULT, .reason = "nothing is mapped there" };
-	else if (!(vma->flags & need))
-		*v = verdict_of(VM_FAULT_SIGSEGV, 0, vma, addr);
-	else if ((ret = handle_mm_fault(vma, addr, write, &error)) & VM_FAULT_ERROR)
-		*v = verdict_of(ret, error, vma, addr);
-	else
-		v->error = 0;
-	if (ret & VM_FAULT_DIRTIED)
-		wb = vma->mapping->wb;
+	if (likely(vma && vma->flags & need)) {
+		ret = handle_mm_fault(vma, addr, write, &error);
+		if (likely(ret & VM_FAULT_DIRTIED)) {
+			wb = vma->mapping->wb;
+			up_read(&mm->mmap_lock);
+			balance_dirty_pages(wb);
+			return true;
+		}
+		if (!(ret & VM_FAULT_ERROR)) {
+			up_read(&mm->mmap_lock);
+			return true;
+		}
+	}
+	explain(v, ret, error, vma, addr);
 	up_read(&mm->mmap_lock);
-	if (wb)
-		balance_dirty_pages(wb);
-	return !v->error;
+	return false;
+}
+
+/* What an area must allow for an access of this error code. Reading needs any permission: x86 has
+ * no pages that can be written or fetched but not read. */
+static inline u32 access_needs(u64 error)
+{
+	if (error & PF_WRITE)
+		return VM_WRITE;
+	return error & PF_INSTR ? VM_EXEC : VM_READ | VM_WRITE | VM_EXEC;
 }
 
 void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 {
 	struct thread *t = current_thread();
-	struct verdict v = { .error = -EFAULT, .reason = "not an address of a program" };
+	struct refusal v;
 
 	stat_inc(STAT_FAULTS);
 	trace(TRACE_FAULT, addr, f->error);
-	/* Below, an emulator may leave P clear when RSVD is set: RSVD is looked at first. */
+	/* An emulator may leave P clear when RSVD is set: RSVD is looked at first. */
 	if (unlikely(f->error & PF_RSVD))
 		kernel_fault(f, addr);
-	if (unlikely(!t->mm || t->fault_disabled || addr < USER_START || addr >= USER_END)) {
+	if (unlikely(!t->mm || t->fault_disabled || addr - USER_START >= USER_END - USER_START)) {
+		v = (struct refusal){ .error = -EFAULT, .reason = "not an address of a program" };
 		refuse(f, addr, &v);
 		return;
 	}
-	if (unlikely(preempt_count() || !irqs_enabled()))
+	if (unlikely(preempt_count() || !(f->rflags & RFLAGS_IF)))
 		kernel_fault(f, addr);
-	if (unlikely(!try_fault(t->mm, addr, f->error & PF_WRITE, f->error & PF_INSTR, &v)))
+	if (unlikely(!try_fault(t->mm, addr, access_needs(f->error), &v)))
 		refuse(f, addr, &v);
+}
+
+/* Not hot: a call, not a copy of the above. */
+static __noinline bool try_fault_for_copy(struct mm *mm, vaddr_t addr, bool write, struct refusal *v)
+{
+	return try_fault(mm, addr, access_needs(write ? PF_WRITE : 0), v);
 }
 
 int fault_in(const void *p, size_t len, bool write)
 {
 	struct mm *mm = current_thread()->mm;
 	vaddr_t va = (vaddr_t)p & PAGE_MASK, end = (vaddr_t)p + len;
-	struct verdict v = { 0 };
+	struct refusal v;
 
 	if (va >= USER_END || !len)
 		return 0;
@@ -143,7 +167,7 @@ int fault_in(const void *p, size_t len, bool write)
 
 		if (pte_present(pte) && (!write || pte_write(pte)))
 			continue;
-		if (!try_fault(mm, va, write, false, &v))
+		if (!try_fault_for_copy(mm, va, write, &v))
 			return -EFAULT;
 	}
 	return 0;

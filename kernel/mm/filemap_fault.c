@@ -15,7 +15,7 @@
 
 static bool inside_eof(const struct address_space *mapping, pgoff_t index)
 {
-	return index < DIV_ROUND_UP(READ_ONCE(mapping->size), PAGE_SIZE);
+	return index << PAGE_SHIFT < READ_ONCE(mapping->size);
 }
 
 /* Lock @page and look again. VM_FAULT_LOCKED, SIGBUS, or NOPAGE: it left the file meanwhile. */
@@ -60,19 +60,43 @@ vm_fault_t filemap_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-vm_fault_t filemap_page_mkwrite(struct vm_fault *vmf)
+/* It left the file, or lies beyond EOF now. Unlocks. */
+static __noinline vm_fault_t refuse_mkwrite(struct vm_fault *vmf)
+{
+	unlock_page(vmf->page);
+	if (inside_eof(vmf->vma->mapping, vmf->pgoff))
+		return VM_FAULT_NOPAGE;
+	vmf->error = -EFAULT;
+	return VM_FAULT_SIGBUS;
+}
+
+static __noinline vm_fault_t prepare(struct vm_fault *vmf, u64 size)
 {
 	struct address_space *mapping = vmf->vma->mapping;
-	vm_fault_t ret = lock_in_file(vmf, vmf->page);
-	u64 start = vmf->pgoff << PAGE_SHIFT;
-	unsigned int to;
+	u64 inside = size - (vmf->pgoff << PAGE_SHIFT);
 
-	if (!(ret & VM_FAULT_LOCKED) || !mapping->a_ops->prepare_write)
-		return ret;
-	to = (unsigned int)min(READ_ONCE(mapping->size) - start, PAGE_SIZE);
-	vmf->error = mapping->a_ops->prepare_write(mapping, vmf->page, 0, to);
-	if (likely(!vmf->error))
+	if (!mapping->a_ops->prepare_write)
+		return VM_FAULT_LOCKED;
+	vmf->error = mapping->a_ops->prepare_write(mapping, vmf->page, 0,
+						   (unsigned int)min(inside, PAGE_SIZE));
+	if (!vmf->error)
 		return VM_FAULT_LOCKED;
 	unlock_page(vmf->page);
 	return VM_FAULT_SIGBUS;
+}
+
+/* Hot: the middle of a store's fault. A page that had its blocks found before asks nothing. */
+vm_fault_t filemap_page_mkwrite(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+	struct page *page = vmf->page;
+	u64 size;
+
+	lock_page(page);
+	size = READ_ONCE(mapping->size);
+	if (unlikely(page->mapping != mapping || vmf->pgoff << PAGE_SHIFT >= size))
+		return refuse_mkwrite(vmf);
+	if (likely(test_bit(&page->flags, PG_blocks)))
+		return VM_FAULT_LOCKED;
+	return prepare(vmf, size);
 }

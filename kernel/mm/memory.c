@@ -62,12 +62,11 @@ static bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
  * nothing is written once for nothing (rule 8). An upgrade needs no shootdown (rule 51): a CPU with
  * the read-only entry walks again or faults once for nothing (rule 9).
  */
-static vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
+static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 {
 	struct page *page = vmf->page;
 	const struct dirty_policy *policy = mapping_policy(page->mapping);
 	struct policy_page pp = policy_page_of(page);
-	struct pgtable *pgt = vmf_pgt(vmf);
 	pte_t new = pte_mkyoung(pte_mkwrite(vmf->orig));
 	bool same;
 
@@ -77,11 +76,10 @@ static vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 	} else {
 		page_set_maybe_dirty(page);
 	}
-	spin_lock(&pgt->lock);
+	/* No pgtable.lock: nothing but the entry changes, and the comparison is in the instruction. */
 	same = ptep_cmpxchg(vmf->ptep, vmf->orig, new);
-	spin_unlock(&pgt->lock);
 	delay_point("mkwrite_pte_set", page);
-	if (!same) {
+	if (unlikely(!same)) {
 		stat_inc(STAT_RETRY_FAULTS);
 		return VM_FAULT_NOPAGE;
 	}
@@ -90,14 +88,14 @@ static vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 }
 
 /* Ask the file system, then finish. vmf->page referenced, not locked; the reference is dropped. */
-static vm_fault_t mkwrite(struct vm_fault *vmf)
+static __always_inline vm_fault_t mkwrite(struct vm_fault *vmf)
 {
 	struct page *page = vmf->page;
 	vm_fault_t ret = VM_FAULT_LOCKED;
 
 	if (vmf->vma->ops->page_mkwrite) {
 		stat_inc(STAT_MKWRITE);
-		trace(TRACE_MKWRITE, vmf->vma->mapping->ino, vmf->pgoff);
+		trace_page(TRACE_MKWRITE, vmf->vma->mapping->ino, vmf->pgoff);
 		ret = vmf->vma->ops->page_mkwrite(vmf);
 	} else {
 		lock_page(page);
@@ -117,7 +115,7 @@ static vm_fault_t mkwrite(struct vm_fault *vmf)
 
 /* The page that vmf->orig maps, referenced: looked up under pgtable.lock, since a truncate may be
  * about to unmap and free it. NULL: the PTE changed. */
-static struct page *get_mapped_page(struct vm_fault *vmf)
+static __always_inline struct page *get_mapped_page(struct vm_fault *vmf)
 {
 	struct pgtable *pgt = vmf_pgt(vmf);
 	struct page *page = NULL;
@@ -168,7 +166,7 @@ static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, stru
 /* A store to a private page that is mapped read-only. @old referenced. Its lock keeps a truncate from
  * dropping it until the copy is mapped: the second unmapping finds the copy then (rule 99), and
  * mapcount tells the truth. */
-static vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
+static __noinline vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 {
 	struct page *copy = alloc_page(ALLOC_NORMAL);
 	vm_fault_t ret;
@@ -186,7 +184,7 @@ static vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 	return ret;
 }
 
-static vm_fault_t do_wp_page(struct vm_fault *vmf)
+static __always_inline vm_fault_t do_wp_page(struct vm_fault *vmf)
 {
 	struct page *page = get_mapped_page(vmf);
 
@@ -202,7 +200,7 @@ static vm_fault_t do_wp_page(struct vm_fault *vmf)
 
 /* --- absent pages --- */
 
-static vm_fault_t do_anonymous_page(struct vm_fault *vmf)
+static __noinline vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 {
 	struct page *page = alloc_page(ALLOC_ZERO);
 	pte_t pte;
@@ -220,7 +218,7 @@ static vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 }
 
 /* First store to a private page that is not mapped: straight to the copy. */
-static vm_fault_t do_cow_fault(struct vm_fault *vmf)
+static __noinline vm_fault_t do_cow_fault(struct vm_fault *vmf)
 {
 	struct page *copy = alloc_page(ALLOC_NORMAL);
 	vm_fault_t ret;
@@ -272,7 +270,7 @@ static vm_fault_t map_file_page(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE;
 }
 
-static vm_fault_t do_file_page(struct vm_fault *vmf)
+static __noinline vm_fault_t do_file_page(struct vm_fault *vmf)
 {
 	struct vm_area *vma = vmf->vma;
 	vm_fault_t ret;
@@ -296,7 +294,7 @@ static vm_fault_t do_file_page(struct vm_fault *vmf)
 }
 
 /* A read of a writable shared page, when the policy would rather have no notice at all. */
-static bool wants_grant_on_read(struct vm_fault *vmf)
+static __noinline bool wants_grant_on_read(struct vm_fault *vmf)
 {
 	const struct dirty_policy *policy;
 	struct policy_page pp;

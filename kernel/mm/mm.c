@@ -85,13 +85,10 @@ struct vm_area *find_vma_from(struct mm *mm, vaddr_t addr)
 	return best;
 }
 
-struct vm_area *find_vma(struct mm *mm, vaddr_t addr)
+struct vm_area *find_vma_slow(struct mm *mm, vaddr_t addr)
 {
-	struct vm_area *vma = READ_ONCE(mm->last_found);
+	struct vm_area *vma = find_vma_from(mm, addr);
 
-	if (likely(vma && addr >= vma->start && addr < vma->end))
-		return vma;
-	vma = find_vma_from(mm, addr);
 	if (!vma || addr < vma->start)
 		return NULL;
 	WRITE_ONCE(mm->last_found, vma);

@@ -19,7 +19,7 @@
 #include "kernel/mm/rmap.h"
 #include "kernel/mm/writeback.h"
 
-static s64 nr_dirty;	 /* a */
+s64 nr_dirty;		 /* a */
 static s64 nr_writeback; /* a */
 
 u64 nr_dirty_pages(void)
@@ -33,21 +33,21 @@ u64 nr_writeback_pages(void)
 }
 
 /* CLEAN to @state: tag, count, list. */
-static void leave_clean(struct page *page, enum page_dirtiness state)
+static __always_inline void leave_clean(struct page *page, struct address_space *mapping,
+					enum page_dirtiness state)
 {
-	struct address_space *mapping = page->mapping;
 	bool listed;
 	u64 flags;
 
 	page->dirty = state;
 	flags = spin_lock_irqsave(&mapping->tree_lock);
-	radix_retag(&mapping->pages, page->index, 1 << TAG_DIRTY, 0);
+	radix_tag_set(&mapping->pages, page->index, TAG_DIRTY);
 	/* Read inside: the flusher takes the mapping off its list before it looks at the tags, so
 	 * either it finds this tag or we find the mapping off the list (rule 39). */
 	listed = READ_ONCE(mapping->on_dirty_list);
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 	atomic_add_return(&nr_dirty, 1);
-	if (!listed)
+	if (unlikely(!listed))
 		mapping_mark_dirty(mapping);
 }
 
@@ -66,19 +66,18 @@ static void become_clean(struct page *page)
 
 bool set_page_dirty(struct page *page)
 {
+	struct address_space *mapping = page->mapping;
 	u8 was = page->dirty;
 
 	assert_page_locked(page);
-	if (was == PAGE_DIRTY)
+	if (was == PAGE_DIRTY || !mapping || !mapping_writeback(mapping))
 		return false;
-	if (!page->mapping || !mapping_writeback(page->mapping))
-		return false;
-	if (was == PAGE_CLEAN)
-		leave_clean(page, PAGE_DIRTY);
+	if (likely(was == PAGE_CLEAN))
+		leave_clean(page, mapping, PAGE_DIRTY);
 	else
 		page->dirty = PAGE_DIRTY;
 	stat_inc(STAT_PAGES_DIRTIED);
-	trace(TRACE_DIRTIED, page->mapping->ino, page->index);
+	trace_page(TRACE_DIRTIED, mapping->ino, page->index);
 	return true;
 }
 
@@ -87,7 +86,7 @@ void page_set_maybe_dirty(struct page *page)
 	assert_page_locked(page);
 	if (page->dirty != PAGE_CLEAN || !mapping_writeback(page->mapping))
 		return;
-	leave_clean(page, PAGE_MAYBE_DIRTY);
+	leave_clean(page, page->mapping, PAGE_MAYBE_DIRTY);
 	stat_inc(STAT_PAGES_MAYBE);
 }
 
@@ -97,7 +96,7 @@ void page_harvest(struct page *page)
 	if (page->dirty == PAGE_DIRTY)
 		return;
 	if (page->dirty == PAGE_CLEAN)
-		leave_clean(page, PAGE_DIRTY);
+		leave_clean(page, page->mapping, PAGE_DIRTY);
 	else
 		page->dirty = PAGE_DIRTY;
 	stat_inc(STAT_PAGES_HARVESTED);
@@ -126,7 +125,7 @@ void redirty_page(struct page *page)
 {
 	assert_page_locked(page);
 	if (page->dirty == PAGE_CLEAN)
-		leave_clean(page, PAGE_DIRTY);
+		leave_clean(page, page->mapping, PAGE_DIRTY);
 	else
 		page->dirty = PAGE_DIRTY;
 	stat_inc(STAT_PAGES_REDIRTIED);
@@ -151,7 +150,7 @@ static bool decide(struct page *page, bool *found_d)
 		/* Only a D bit can make a clean page dirty here; with it, it was not clean. */
 		if (!d)
 			return false;
-		leave_clean(page, PAGE_DIRTY);
+		leave_clean(page, page->mapping, PAGE_DIRTY);
 	}
 	if (page->dirty == PAGE_MAYBE_DIRTY)
 		stat_inc(STAT_PAGES_HARVESTED);

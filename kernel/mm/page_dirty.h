@@ -59,6 +59,9 @@ void end_page_writeback(struct page *page);
 /* The same for a whole list of one mapping (ascending): one tree_lock hold per leaf. */
 void end_pages_writeback(struct page_list *pages);
 
+/* What nr_dirty_pages() reads; for throttling's one comparison in every fault. */
+extern s64 nr_dirty;
+
 /* Pages DIRTY or MAYBE_DIRTY, and under writeback, in the whole system. */
 u64 nr_dirty_pages(void);
 u64 nr_writeback_pages(void);

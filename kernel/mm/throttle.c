@@ -18,12 +18,14 @@ static u64 dirty_percent = 40, background_percent = 20;
 ARG_UINT(dirty_percent, dirty_percent, "of memory that may be dirty before storing threads wait");
 ARG_UINT(background_percent, background_percent, "of memory dirty that wakes the flusher");
 
-static u64 dirty_limit = ~0ul, background_limit = ~0ul; /* pages */
+static u64 dirty_limit = ~0ul;	  /* pages */
+s64 background_limit = INT64_MAX; /* pages */
 
 void throttle_init(void)
 {
 	dirty_limit = nr_total_pages() * min(dirty_percent, 90ul) / 100;
-	background_limit = min(nr_total_pages() * background_percent / 100, dirty_limit);
+	background_limit =
+		(s64)min(nr_total_pages() * min(background_percent, 90ul) / 100, dirty_limit);
 }
 
 /* Over the limit: let the flusher work, look again every 10 ms. Pages under I/O count, since their
@@ -39,14 +41,12 @@ static void wait_below_limit(struct writeback *wb)
 	}
 }
 
-void balance_dirty_pages(struct writeback *wb)
+void balance_dirty_pages_slow(struct writeback *wb)
 {
-	u64 nr = nr_dirty_pages();
-
-	if (likely(nr <= background_limit) || !wb)
+	if (!wb)
 		return;
 	if (!READ_ONCE(wb->kick))
 		writeback_kick(wb);
-	if (nr + nr_writeback_pages() > dirty_limit)
+	if (nr_dirty_pages() + nr_writeback_pages() > dirty_limit)
 		wait_below_limit(wb);
 }

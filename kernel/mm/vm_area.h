@@ -107,7 +107,17 @@ void mm_put(struct mm *mm);
 void mm_use(struct mm *mm);
 
 /* The area that contains @addr, or NULL. mmap_lock held (r or w). */
-struct vm_area *find_vma(struct mm *mm, vaddr_t addr);
+struct vm_area *find_vma_slow(struct mm *mm, vaddr_t addr);
+
+static inline struct vm_area *find_vma(struct mm *mm, vaddr_t addr)
+{
+	struct vm_area *vma = READ_ONCE(mm->last_found);
+
+	if (likely(vma && addr >= vma->start && addr < vma->end))
+		return vma;
+	return find_vma_slow(mm, addr);
+}
+
 /* The first area with end > @addr, or NULL. */
 struct vm_area *find_vma_from(struct mm *mm, vaddr_t addr);
 struct vm_area *next_vma(struct vm_area *vma);

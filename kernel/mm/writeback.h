@@ -7,6 +7,7 @@
 
 #include "kernel/core/sched.h"
 #include "kernel/mm/mapping.h"
+#include "kernel/mm/page_dirty.h"
 
 /* Pages cleaned under one shootdown at most. */
 #define WRITEBACK_BATCH 1024
@@ -59,7 +60,15 @@ int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, p
 
 /* throttle.c: called by who dirtied a page of device @wb (NULL: memory only), with no lock held; may
  * sleep when there is too much dirt. */
-void balance_dirty_pages(struct writeback *wb);
+void balance_dirty_pages_slow(struct writeback *wb);
+extern s64 background_limit; /* pages; throttle.c */
+
+static inline void balance_dirty_pages(struct writeback *wb)
+{
+	if (unlikely(READ_ONCE(nr_dirty) > READ_ONCE(background_limit)))
+		balance_dirty_pages_slow(wb);
+}
+
 /* Boot: limits in pages from the arguments and the size of memory. */
 void throttle_init(void);
 

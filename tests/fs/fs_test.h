@@ -49,6 +49,9 @@ bool fst_make(const char *path, size_t len, u64 seed);
 /* The bytes on the disk, outside every cache; false: a hole or an error. */
 bool fst_on_disk(struct file *file, u64 pos, void *buf, size_t len);
 
+/* Leave @path on the disk: the host reads it from the image with debugfs and compares. */
+void fst_keep(const char *path);
+
 /* --- mappings of the current program --- */
 
 /* A shared mapping; NULL and the test has failed. */

@@ -41,7 +41,11 @@ static void on_each_shape(u64 bytes, void (*body)(struct fst_disk *d))
 static u32 borders(u32 block_size, u64 *pos)
 {
 	u64 ptrs = block_size / 4, n = 0;
-	u64 at[] = { 0, 12, 12 + ptrs, 12 + 2 * ptrs, 12 + ptrs + ptrs * ptrs,
+	u64 at[] = { 0,
+		     12,
+		     12 + ptrs,
+		     12 + 2 * ptrs,
+		     12 + ptrs + ptrs * ptrs,
 		     12 + ptrs + ptrs * ptrs + ptrs * ptrs * 3 + 7 };
 
 	for (u32 i = 0; i < ARRAY_SIZE(at); i++) {
@@ -87,8 +91,8 @@ KTEST(ext2, sparse_file_through_all_levels)
 static void truncate_in_the_middle(struct fst_disk *d)
 {
 	u32 bs = d->block_size;
-	const u64 sizes[] = { 700ul * bs, 500ul * bs + 1, 500ul * bs, 300ul * bs - 1, 268ul * bs,
-			      20ul * bs + 5, 12ul * bs, 5ul * bs + bs / 2 };
+	const u64 sizes[] = { 700ul * bs, 500ul * bs + 1, 500ul * bs, 300ul * bs - 1,
+			      268ul * bs, 20ul * bs + 5,  12ul * bs,  5ul * bs + bs / 2 };
 	struct file *file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
 
 	EXPECT(file && fst_write(file, 0, 800ul * bs, 1));
@@ -196,8 +200,9 @@ static void full_under_mapping(struct fst_disk *d)
 	if (p) {
 		EXPECT(fst_store(p, 'a'));
 		fill_up(fst_path(d, "big"));
-		EXPECT(fst_store(p + 1, 'b'));	    /* it has its block */
-		EXPECT(!fst_store(p + 32768, 'c')); /* no block: SIGBUS before the store (rule 94) */
+		EXPECT(fst_store(p + 1, 'b')); /* it has its block */
+		EXPECT(!fst_store(p + 32768,
+				  'c')); /* no block: SIGBUS before the store (rule 94) */
 		EXPECT(fst_load(p + 32768, &c) && c == 0);
 		EXPECT_EQ(fst_msync(p, 65536), 0);
 		EXPECT_EQ(vfs_unlink(fst_path(d, "big")), 0);

@@ -91,8 +91,10 @@ static int alloc_in_group(struct super_block *sb, u32 group, u32 goal, u32 want,
 	if (bit >= bits) {
 		brelse(b);
 		if (!goal)
-			return ext2_error(sb, "group %u: its descriptor says %u free blocks, its "
-					  "bitmap none", group, g->free_blocks);
+			return ext2_error(sb,
+					  "group %u: its descriptor says %u free blocks, its "
+					  "bitmap none",
+					  group, g->free_blocks);
 		return -ENOSPC;
 	}
 	while (n < min(want, g->free_blocks) && bit + n < bits && !bitmap_test(b->data, bit + n))
@@ -100,8 +102,10 @@ static int alloc_in_group(struct super_block *sb, u32 group, u32 goal, u32 want,
 	*block = ext2_group_first(sbi, group) + bit;
 	if (!ext2_data_blocks_ok(sbi, *block, n)) {
 		brelse(b);
-		return ext2_error(sb, "group %u: its bitmap says block %u is free, but it is a "
-				  "table's", group, *block);
+		return ext2_error(sb,
+				  "group %u: its bitmap says block %u is free, but it is a "
+				  "table's",
+				  group, *block);
 	}
 	for (u32 i = 0; i < n; i++)
 		bitmap_set(b->data, bit + i);

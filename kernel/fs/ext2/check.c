@@ -11,6 +11,7 @@
 
 #include "kernel/core/printk.h"
 #include "kernel/fs/ext2/ext2.h"
+#include "kernel/lib/fmt.h"
 
 struct feature {
 	u32 bit;
@@ -18,27 +19,39 @@ struct feature {
 };
 
 static const struct feature incompat[] = {
-	{ 0x1, "compression" },	   { 0x4, "needs_recovery" }, { 0x8, "journal_dev" },
-	{ 0x10, "meta_bg" },	   { 0x40, "extents" },	      { 0x80, "64bit" },
-	{ 0x100, "mmp" },	   { 0x200, "flex_bg" },      { 0x400, "ea_inode" },
-	{ 0x1000, "dirdata" },	   { 0x2000, "metadata_csum_seed" }, { 0x4000, "large_dir" },
-	{ 0x8000, "inline_data" }, { 0x10000, "encrypt" },    { 0x20000, "casefold" },
+	{ 0x1, "compression" },
+	{ 0x4, "needs_recovery" },
+	{ 0x8, "journal_dev" },
+	{ 0x10, "meta_bg" },
+	{ 0x40, "extents" },
+	{ 0x80, "64bit" },
+	{ 0x100, "mmp" },
+	{ 0x200, "flex_bg" },
+	{ 0x400, "ea_inode" },
+	{ 0x1000, "dirdata" },
+	{ 0x2000, "metadata_csum_seed" },
+	{ 0x4000, "large_dir" },
+	{ 0x8000, "inline_data" },
+	{ 0x10000, "encrypt" },
+	{ 0x20000, "casefold" },
 };
 
 static const struct feature ro_compat[] = {
-	{ 0x8, "huge_file" },	 { 0x10, "uninit_bg" },	    { 0x20, "dir_nlink" },
-	{ 0x40, "extra_isize" }, { 0x80, "snapshot" },	    { 0x100, "quota" },
-	{ 0x200, "bigalloc" },	 { 0x400, "metadata_csum" }, { 0x800, "replica" },
-	{ 0x1000, "read-only" }, { 0x2000, "project" },	    { 0x4000, "shared_blocks" },
+	{ 0x8, "huge_file" },	 { 0x10, "uninit_bg" },		{ 0x20, "dir_nlink" },
+	{ 0x40, "extra_isize" }, { 0x80, "snapshot" },		{ 0x100, "quota" },
+	{ 0x200, "bigalloc" },	 { 0x400, "metadata_csum" },	{ 0x800, "replica" },
+	{ 0x1000, "read-only" }, { 0x2000, "project" },		{ 0x4000, "shared_blocks" },
 	{ 0x8000, "verity" },	 { 0x10000, "orphan_present" },
 };
 
-static const char *feature_name(const struct feature *table, u32 n, u32 bit)
+/* Its name, or its bit in @number if it has none here. */
+static const char *feature_name(const struct feature *table, u32 n, u32 bit, char number[16])
 {
 	for (u32 i = 0; i < n; i++)
 		if (table[i].bit == bit)
 			return table[i].name;
-	return "of a kind that has no name here";
+	ksnprintf(number, 16, "0x%x", bit);
+	return number;
 }
 
 #define SAY(sbi, fmt, ...) printk("ext2: %s: " fmt "\n", (sbi)->sb->dev->name, ##__VA_ARGS__)
@@ -52,20 +65,17 @@ static enum ext2_verdict check_features(struct ext2_sb *sbi)
 {
 	u32 bad = sbi->es.feature_incompat & ~(u32)EXT2_INCOMPAT_FILETYPE;
 	enum ext2_verdict verdict = EXT2_OK;
-	u32 bit;
+	char number[16];
 
-	if (bad) {
-		bit = bad & -bad;
-		return REFUSE(sbi, "feature %s (incompatible, 0x%x) is not known",
-			      feature_name(incompat, ARRAY_SIZE(incompat), bit), bit);
-	}
-	bad = sbi->es.feature_ro_compat & ~(u32)(EXT2_RO_COMPAT_SPARSE_SUPER |
-						 EXT2_RO_COMPAT_LARGE_FILE |
-						 EXT2_RO_COMPAT_BTREE_DIR);
+	if (bad)
+		return REFUSE(sbi, "incompatible feature %s is not supported",
+			      feature_name(incompat, ARRAY_SIZE(incompat), bad & -bad, number));
+	bad = sbi->es.feature_ro_compat &
+	      ~(u32)(EXT2_RO_COMPAT_SPARSE_SUPER | EXT2_RO_COMPAT_LARGE_FILE |
+		     EXT2_RO_COMPAT_BTREE_DIR);
 	for (; bad; bad &= bad - 1) {
-		bit = bad & -bad;
-		SAY(sbi, "feature %s (0x%x) is not known: mounted read-only",
-		    feature_name(ro_compat, ARRAY_SIZE(ro_compat), bit), bit);
+		SAY(sbi, "feature %s is not supported for writing: mounted read-only",
+		    feature_name(ro_compat, ARRAY_SIZE(ro_compat), bad & -bad, number));
 		verdict = EXT2_READ_ONLY;
 	}
 	return verdict;
@@ -79,8 +89,10 @@ static enum ext2_verdict check_sizes(struct ext2_sb *sbi)
 	if (es->rev_level > 1)
 		return REFUSE(sbi, "revision %u, known are 0 and 1", es->rev_level);
 	if (es->log_block_size > 2)
-		return REFUSE(sbi, "superblock says blocks of 2^%lu bytes, known are 1024, 2048 "
-			      "and 4096", 10 + (unsigned long)es->log_block_size);
+		return REFUSE(sbi,
+			      "superblock says blocks of 2^%lu bytes, known are 1024, 2048 "
+			      "and 4096",
+			      10 + (unsigned long)es->log_block_size);
 	sbi->block_bits = 10 + es->log_block_size;
 	sbi->block_size = 1u << sbi->block_bits;
 	sbi->addr_bits = sbi->block_bits - 2;
@@ -132,8 +144,8 @@ static enum ext2_verdict check_groups_fit(struct ext2_sb *sbi)
 			      es->inodes_count, sbi->groups, es->inodes_per_group);
 	if (sbi->first_ino < EXT2_OLD_FIRST_INO || sbi->first_ino > es->inodes_count)
 		return REFUSE(sbi, "superblock says the first free inode is %u", sbi->first_ino);
-	sbi->desc_blocks = DIV_ROUND_UP(sbi->groups * (u32)sizeof(struct ext2_group_desc),
-					sbi->block_size);
+	sbi->desc_blocks =
+		DIV_ROUND_UP(sbi->groups * (u32)sizeof(struct ext2_group_desc), sbi->block_size);
 	overhead = 1 + sbi->desc_blocks + 2 + sbi->itable_blocks;
 	if (overhead > ext2_group_blocks(sbi, 0))
 		return REFUSE(sbi, "the first group has %u blocks, its tables need %u",

@@ -72,8 +72,8 @@ static bool has_name(const struct ext2_dirent *e, const char *name, u32 len)
 	return e->inode && e->name_len == len && !memcmp(e->name, name, len);
 }
 
-/* Visit entries of @dir in order, from block *@lblock and offset *@offset (of an entry) on, until @fn
- * says so: then 1, both tell where, and the buffer is locked. 0: none. */
+/* Visit entries of @dir in order, from block *@lblock and offset *@offset (of an entry) on,
+ * until @fn says so: then 1, both tell where, and the buffer is locked. 0: none. */
 typedef bool (*visit_fn)(const struct ext2_dirent *e, u32 offset, void *arg);
 
 static int visit(struct inode *dir, u64 *lblock, u32 *offset, visit_fn fn, void *arg,
@@ -138,14 +138,16 @@ static u8 file_type(const struct inode *inode)
 	if (!ext2_sb(inode->sb)->filetype)
 		return EXT2_FT_UNKNOWN;
 	/* 1 to 7, in the order of S_IFREG, DIR, CHR, BLK, FIFO, SOCK, LNK */
-	static const u8 types[16] = { [8] = EXT2_FT_REG, [4] = EXT2_FT_DIR, [2] = 3, [6] = 4,
-				      [1] = 5,		 [12] = 6,	    [10] = EXT2_FT_SYMLINK };
+	static const u8 types[16] = {
+		[8] = EXT2_FT_REG, [4] = EXT2_FT_DIR,	  [2] = 3, [6] = 4, [1] = 5,
+		[12] = 6,	   [10] = EXT2_FT_SYMLINK
+	};
 
 	return types[(inode->mode & FS_IFMT) >> 12];
 }
 
-/* The directory changed: times, and its slot, since names and size must agree on the disk. Should that
- * fail, the inode is marked and tried again. */
+/* The directory changed: times, and its slot, since names and size must agree on the disk.
+ * Should that fail, the inode is marked and tried again. */
 static void dir_changed(struct inode *dir)
 {
 	ext2_info(dir)->flags &= ~(u32)EXT2_INDEX_FL;
@@ -325,8 +327,8 @@ static u32 mode_of_type(u8 type)
 					 0;
 }
 
-/* The cookie is the byte where the entry begins. Entries may have changed since it was given out, so
- * its block is looked through from the start. */
+/* The cookie is the byte where the entry begins. Entries may have changed since it was given
+ * out, so its block is looked through from the start. */
 int ext2_readdir(struct inode *dir, u64 *pos, struct dirent_out *out)
 {
 	u32 from = (u32)(*pos % dir->sb->block_size), offset = 0;

@@ -26,17 +26,18 @@ struct ext2_sb {
 	struct mutex lock;
 	struct ext2_super_block es; /* s, but counts and state: a */
 	u32 block_size, block_bits, inode_size, inodes_per_block, itable_blocks, first_ino; /* s */
-	u32 addr_bits;		    /* s: log2 of the pointers in an indirect block */
-	u32 groups;		    /* s */
-	u32 desc_blocks;	    /* s: blocks of group descriptors */
-	u32 extra_isize;	    /* s: for new inodes */
-	bool filetype, was_valid;   /* s */
-	struct ext2_group *group;   /* a */
-	bool *desc_dirty;	    /* a: one per block of descriptors */
-	bool super_dirty;	    /* a */
+	u32 addr_bits;		      /* s: log2 of the pointers in an indirect block */
+	u32 groups;		      /* s */
+	u32 desc_blocks;	      /* s: blocks of group descriptors */
+	u32 extra_isize;	      /* s: for new inodes */
+	bool filetype, was_valid;     /* s */
+	bool writable;		      /* s: mounted to be written, whatever it became since */
+	struct ext2_group *group;     /* a */
+	bool *desc_dirty;	      /* a: one per block of descriptors */
+	bool super_dirty;	      /* a */
 	u64 free_blocks, free_inodes; /* a: sums over the groups */
-	u32 next_generation;	    /* a */
-	u32 *scratch[3];	    /* a: contents of indirect blocks, for truncate */
+	u32 next_generation;	      /* a */
+	u32 *scratch[3];	      /* a: contents of indirect blocks, for truncate */
 };
 
 /* a: sbi->lock   n: namespace   s: when read or made */
@@ -68,8 +69,8 @@ enum ext2_verdict { EXT2_OK, EXT2_READ_ONLY, EXT2_REFUSED };
 enum ext2_verdict ext2_check_super(struct ext2_sb *sbi);
 /* sbi->group was read. 0, or -EIO and a sentence. */
 int ext2_check_groups(struct ext2_sb *sbi);
-/* Are [@block, @block + @nr) blocks that may hold a file's data: in the file system, and neither super
- * block, descriptors, bitmaps nor inode table? */
+/* Are [@block, @block + @nr) blocks that may hold a file's data: in the file system, and neither
+ * super block, descriptors, bitmaps nor inode table? */
 bool ext2_data_blocks_ok(const struct ext2_sb *sbi, u64 block, u32 nr);
 bool ext2_group_has_super(const struct ext2_sb *sbi, u32 group);
 static inline u32 ext2_group_first(const struct ext2_sb *sbi, u32 group)

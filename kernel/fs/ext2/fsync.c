@@ -32,8 +32,7 @@ static int sync_data(struct address_space *mapping, pgoff_t first, pgoff_t last,
 static bool metadata_synced(const struct inode *inode, enum sync_mode mode)
 {
 	return READ_ONCE(inode->meta_gen) == READ_ONCE(inode->synced_meta) &&
-	       (mode != SYNC_FULL ||
-		READ_ONCE(inode->time_gen) == READ_ONCE(inode->synced_time));
+	       (mode != SYNC_FULL || READ_ONCE(inode->time_gen) == READ_ONCE(inode->synced_time));
 }
 
 /* Size, blocks and times to the disk: the inode, and the indirect blocks and bitmaps with it. */

@@ -60,8 +60,10 @@ static u32 alloc_in_group(struct super_block *sb, u32 group, bool dir, int *err)
 	bit = (u32)bitmap_find_zero(b->data, bits, group ? 0 : min(sbi->first_ino - 1, bits));
 	if (bit >= bits) {
 		brelse(b);
-		*err = ext2_error(sb, "group %u: its descriptor says %u free inodes, its bitmap "
-				  "none", group, g->free_inodes);
+		*err = ext2_error(sb,
+				  "group %u: its descriptor says %u free inodes, its bitmap "
+				  "none",
+				  group, g->free_inodes);
 		return 0;
 	}
 	bitmap_set(b->data, bit);

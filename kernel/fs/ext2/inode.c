@@ -205,7 +205,7 @@ int ext2_write_inode(struct inode *inode)
 	struct buf *b;
 	int err;
 
-	if (sbi->es.state & EXT2_STATE_ERROR || inode->sb->dev->read_only)
+	if (sbi->es.state & EXT2_STATE_ERROR || !sbi->writable)
 		return -EROFS;
 	mutex_lock(&sbi->lock);
 	err = bread_slot(inode->sb, inode->ino, &b, &slot);
@@ -294,7 +294,7 @@ void ext2_delete_inode(struct inode *inode)
 	struct ext2_inode_info *info = ext2_info(inode);
 	struct super_block *sb = inode->sb;
 
-	if (ext2_sb(sb)->es.state & EXT2_STATE_ERROR || sb->dev->read_only)
+	if (ext2_sb(sb)->es.state & EXT2_STATE_ERROR || !ext2_sb(sb)->writable)
 		return;
 	if (has_pointers(inode)) {
 		WRITE_ONCE(inode->data.size, 0);
@@ -335,9 +335,19 @@ const struct address_space_operations ext2_a_ops = {
 	.flush_cmtime = inode_flush_cmtime,
 };
 
+static vm_fault_t ext2_fault(struct vm_fault *vmf)
+{
+	vm_fault_t ret = filemap_fault(vmf);
+
+	if (likely(!(ret & VM_FAULT_OOM)))
+		return ret;
+	inode_reclaim(mapping_inode(vmf->vma->mapping)->sb);
+	return filemap_fault(vmf);
+}
+
 const struct vm_operations ext2_vm_ops = {
 	.open = file_vma_open,
 	.close = file_vma_close,
-	.fault = filemap_fault,
+	.fault = ext2_fault,
 	.page_mkwrite = ext2_page_mkwrite,
 };

@@ -69,9 +69,10 @@ static void count_run(const u32 *ptr, u32 max, struct block_run *run)
 
 static int bad_pointer(struct inode *inode, u64 lblock, u64 block)
 {
-	return ext2_error(inode->sb, "inode %lu: the pointer for its block %lu is %lu, which holds "
-			  "no data", (unsigned long)inode->ino, (unsigned long)lblock,
-			  (unsigned long)block);
+	return ext2_error(inode->sb,
+			  "inode %lu: the pointer for its block %lu is %lu, which holds "
+			  "no data",
+			  (unsigned long)inode->ino, (unsigned long)lblock, (unsigned long)block);
 }
 
 /* Lock held. Where up to @max blocks from @lblock on are. */

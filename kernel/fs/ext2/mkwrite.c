@@ -46,8 +46,8 @@ static void remember(struct inode *inode, struct page *page)
 		page_set_blocks(page, run.block);
 }
 
-static int __attribute__((noinline)) prepare_slow(struct address_space *mapping, struct page *page,
-						  unsigned int from, unsigned int to)
+static int __attribute__((noinline))
+prepare_slow(struct address_space *mapping, struct page *page, unsigned int from, unsigned int to)
 {
 	struct inode *inode = mapping->host;
 	u32 bits = (u32)__builtin_ctz(inode->sb->block_size);
@@ -69,8 +69,8 @@ int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigne
 	return prepare_slow(mapping, page, from, to);
 }
 
-/* A store through a mapping is about to happen. Times are owed from here on (cmtime.c); a later store
- * to the same writable page is noted when its D bit is found. */
+/* A store through a mapping is about to happen. Times are owed from here on (cmtime.c); a later
+ * store to the same writable page is noted when its D bit is found. */
 vm_fault_t ext2_page_mkwrite(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->mapping;

@@ -5,8 +5,8 @@
  * Owns:  the order of changes to entries, inodes and link counts.
  * Not:   how entries lie in blocks (dir.c), whether a change is allowed (kernel/fs/namei.c).
  * Locks: sb->namespace, held by the caller; nothing else is needed for link counts.
- * Key fact: at every moment each name leads to an inode that is in use. A new inode is written before
- *        its name, a name goes before the link count falls.
+ * Key fact: at every moment each name leads to an inode that is in use. A new inode is written
+ *        before its name, a name goes before the link count falls.
  */
 #include <errno.h>
 

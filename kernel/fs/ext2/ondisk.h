@@ -7,10 +7,10 @@
 
 #include "kernel/lib/types.h"
 
-#define EXT2_MAGIC	  0xEF53
-#define EXT2_SUPER_OFFSET 1024 /* bytes from the start of the device */
-#define EXT2_ROOT_INO	  2
-#define EXT2_OLD_FIRST_INO 11
+#define EXT2_MAGIC	    0xEF53
+#define EXT2_SUPER_OFFSET   1024 /* bytes from the start of the device */
+#define EXT2_ROOT_INO	    2
+#define EXT2_OLD_FIRST_INO  11
 #define EXT2_OLD_INODE_SIZE 128
 
 #define EXT2_STATE_VALID 1
@@ -59,15 +59,15 @@ struct ext2_group_desc {
 } __packed;
 _Static_assert(sizeof(struct ext2_group_desc) == 32, "a group descriptor");
 
-#define EXT2_NDIR   12
-#define EXT2_IND    12
-#define EXT2_DIND   13
-#define EXT2_TIND   14
-#define EXT2_NPTRS  15
+#define EXT2_NDIR  12
+#define EXT2_IND   12
+#define EXT2_DIND  13
+#define EXT2_TIND  14
+#define EXT2_NPTRS 15
 
-#define EXT2_INDEX_FL	  0x1000 /* the directory has a hash index; it is still linear */
-#define EXT2_EXTENTS_FL	  0x80000
-#define EXT2_INLINE_FL	  0x10000000
+#define EXT2_INDEX_FL	0x1000 /* the directory has a hash index; it is still linear */
+#define EXT2_EXTENTS_FL 0x80000
+#define EXT2_INLINE_FL	0x10000000
 
 struct ext2_inode {
 	u16 mode, uid;

@@ -106,7 +106,7 @@ static int ext2_sync_fs(struct super_block *sb)
 	struct ext2_sb *sbi = ext2_sb(sb);
 	int err = 0, e;
 
-	if (!READ_ONCE(sbi->super_dirty) || sb->dev->read_only)
+	if (!READ_ONCE(sbi->super_dirty) || !sbi->writable)
 		return 0;
 	mutex_lock(&sbi->lock);
 	for (u32 i = 0; i < sbi->desc_blocks; i++) {
@@ -294,16 +294,26 @@ static int read_root(struct super_block *sb)
 	return 0;
 }
 
-/* From now until it is sealed a power cut leaves it marked as not cleanly unmounted. */
-static int mark_mounted(struct super_block *sb)
+/* From now until it is sealed a power cut leaves it marked as not cleanly unmounted. A disk that
+ * does not take this write will not take others: it can be read. */
+static void mark_mounted(struct super_block *sb)
 {
 	struct ext2_sb *sbi = ext2_sb(sb);
+	u32 offset;
+	int err;
 
 	if (sb->read_only)
-		return 0;
+		return;
 	sbi->es.mnt_count++;
 	sbi->es.mtime = seconds_now();
-	return write_state(sb, 0, EXT2_STATE_VALID);
+	err = write_state(sb, 0, EXT2_STATE_VALID);
+	sbi->writable = !err;
+	if (!err)
+		return;
+	bforget(sb->dev, super_place(sbi, &offset));
+	sb->read_only = true;
+	printk("ext2: %s: super block could not be written (error %d): mounted read-only\n",
+	       sb->dev->name, err);
 }
 
 /* @sbi has its super block, judged fit. Undoes everything on error. */
@@ -320,13 +330,10 @@ static int mount_checked(struct super_block *sb, struct ext2_sb *sbi)
 		goto out_cache;
 	fill_super(sbi, sb);
 	err = read_root(sb);
-	if (err)
-		goto out_inodes;
-	err = mark_mounted(sb);
-	if (!err)
+	if (!err) {
+		mark_mounted(sb);
 		return 0;
-	iput(sb->root);
-out_inodes:
+	}
 	inode_evict_all(sb, EVICT_FORCED);
 out_cache:
 	buf_cache_destroy(sb->dev);

@@ -76,6 +76,14 @@ static bool clear_pointers(struct pass *p, u32 block, u32 from)
 	return true;
 }
 
+static bool all_zero(const u32 *ptr, u32 nr)
+{
+	for (u32 i = 0; i < nr; i++)
+		if (ptr[i])
+			return false;
+	return true;
+}
+
 static u32 *copy_of(struct pass *p, u32 block, u32 levels)
 {
 	u32 *copy = p->sbi->scratch[levels - 1];
@@ -114,7 +122,7 @@ static void free_tree(struct pass *p, u32 block, u32 levels, u64 from)
 			free_tree(p, copy[first], levels - 1, rest);
 		first++;
 	}
-	if (from && first < ptrs && !clear_pointers(p, block, first))
+	if (from && (all_zero(copy + first, ptrs - first) || !clear_pointers(p, block, first)))
 		return;
 	for (u32 i = first; i < ptrs; i++) {
 		if (levels == 1)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stress.h - one file, several address spaces that map it, threads on CPUs that use it in every way
+ * there is, and the oracle that judges what they see.
+ */
+#ifndef TESTS_STRESS_STRESS_H
+#define TESTS_STRESS_STRESS_H
+
+#include "kernel/core/sleeplock.h"
+#include "kernel/fs/fs.h"
+#include "tests/model/oracle.h"
+
+#define STRESS_PAGES   64
+#define STRESS_SLOTS   (STRESS_PAGES * ORACLE_PAGE_SLOTS)
+#define STRESS_SIZE    (STRESS_PAGES * PAGE_SIZE)
+#define STRESS_VA      0x0000300000000000UL
+#define STRESS_SPACES  3
+#define STRESS_THREADS 16
+#define STRESS_WINDOW  16 /* pages that one call syncs or reads, and that are judged then */
+
+/* One address space, the whole file mapped at STRESS_VA but for the part that is remapped now. */
+struct stress_space {
+	struct mm *mm;
+	struct mutex remapping;
+	/* a: odd while the page may not be mapped; changed with remapping held. An access that is
+	 * refused although this, and the slot's epoch, is even and the same before and after, is a
+	 * bug; and what an msync that found holes has left out is not judged. */
+	u32 mapped[STRESS_PAGES];
+};
+
+enum stress_count {
+	NR_STORES,
+	NR_REFUSED,
+	NR_LOADS,
+	NR_READS,
+	NR_WRITES,
+	NR_MSYNCS,
+	NR_ASYNCS,
+	NR_FSYNCS,
+	NR_KICKS,
+	NR_REMAPS,
+	NR_CUTS,
+	NR_JUDGED,
+	NR_JUDGED_ON_DISK,
+	NR_STRESS_COUNTS
+};
+
+struct stress;
+
+struct worker {
+	struct stress *stress;
+	struct stress_space *space;
+	struct thread *thread;
+	unsigned int number;
+	u64 seed;
+	u64 count[NR_STRESS_COUNTS];
+	/* Scratch of its own. */
+	u64 *bound;  /* STRESS_WINDOW pages of slots */
+	u64 *buffer; /* one page, of the direct map: devices read into it */
+	u32 mapped[STRESS_WINDOW];
+};
+
+/* c: at creation */
+struct stress {
+	const char *name;   /* c */
+	char path[64];	    /* c */
+	struct file *file;  /* c */
+	struct blkdev *dev; /* c: under the file's file system */
+	bool truncates;	    /* c: workers truncate, too */
+	u64 max_ops;	    /* c: of each worker; 0: until the time is over */
+	ktime_t end;	    /* c */
+	struct oracle oracle;
+	struct mutex cutting; /* one truncation at a time */
+	unsigned int nr_spaces, nr_workers;
+	struct stress_space space[STRESS_SPACES];
+	struct worker worker[STRESS_THREADS];
+	unsigned int alarms; /* a: printed so far */
+};
+
+/* ops.c: what a worker's thread runs. */
+int stress_worker(void *arg);
+
+/* Slots of one writer lie together in runs, which straddle the borders of pages. */
+#define STRESS_RUN 128UL
+
+/*
+ * check.c. Slots [first, first + nr). First look, then sync, then judge what is on the disk; pages
+ * with a @mapped that changed since (NULL: none) are left out.
+ */
+void stress_look(struct worker *w, u64 first, u64 nr);
+void stress_judge_disk(struct worker *w, pgoff_t first, unsigned int pages, const u32 *mapped);
+/* Judge @value, seen in @slot. Complains. */
+void stress_judge(struct worker *w, u64 slot, u64 bound, u64 value, enum oracle_place place);
+/* The page of the file that is on the disk now, holes as zeros. 0 or an error. */
+int stress_read_disk(struct stress *s, pgoff_t index, u64 *buffer);
+/* All writers have ended: memory, disk and model agree, slot by slot. */
+void stress_judge_final(struct stress *s);
+
+#endif
