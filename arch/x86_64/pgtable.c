@@ -57,33 +57,6 @@ pte_t *pgtable_alloc_table(void)
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
-/*
- * An entry's table, if it has one: low bits other than PGTABLE_TABLE_BITS (nothing there, or a
- * large page of the direct map) leave low bits in the difference.
- */
-static inline u64 table_address(const pte_t *table, u64 offset)
-{
-	return ptep_get((const pte_t *)((u64)table + offset)).v - PGTABLE_TABLE_BITS +
-	       DIRECT_MAP_BASE;
-}
-
-/* Hot: the middle of every fault. */
-pte_t *pgtable_walk(struct pgtable *pgt, vaddr_t va)
-{
-	const u64 in_table = (PTES_PER_TABLE - 1) * sizeof(pte_t);
-	u64 t = table_address(pgt->root, va >> 36 & in_table);
-
-	if (unlikely(t & ~PAGE_MASK))
-		return NULL;
-	t = table_address((pte_t *)t, va >> 27 & in_table);
-	if (unlikely(t & ~PAGE_MASK))
-		return NULL;
-	t = table_address((pte_t *)t, va >> 18 & in_table);
-	if (unlikely(t & ~PAGE_MASK))
-		return NULL;
-	return (pte_t *)(t + (va >> 9 & in_table));
-}
-
 vaddr_t pgtable_next_table(struct pgtable *pgt, vaddr_t va, vaddr_t end)
 {
 	while (va < end) {

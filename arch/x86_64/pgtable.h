@@ -50,10 +50,35 @@ int pgtable_init(struct pgtable *pgt);
  * first (tlb_drop_pgtable). May sleep. */
 void pgtable_destroy(struct pgtable *pgt);
 
+/*
+ * An entry's table, if it has one: low bits other than PGTABLE_TABLE_BITS (nothing there, or a
+ * large page of the direct map) leave low bits in the difference.
+ */
+static inline u64 pgtable_table_address(const pte_t *table, u64 offset)
+{
+	return ptep_get((const pte_t *)((u64)table + offset)).v - PGTABLE_TABLE_BITS +
+	       DIRECT_MAP_BASE;
+}
+
 /* The PTE of @va, or NULL if a table is missing on the way. Never allocates. Tables of a living
  * lower half are only freed by pgtable_free_range, so the pointer stays good while the caller
  * holds what keeps the area (mmap_lock, or i_mmap_rwsem) or pgtable.lock. */
-pte_t *pgtable_walk(struct pgtable *pgt, vaddr_t va);
+static inline pte_t *pgtable_walk(struct pgtable *pgt, vaddr_t va)
+{
+	const u64 in_table = (PTES_PER_TABLE - 1) * sizeof(pte_t);
+	u64 t = pgtable_table_address(pgt->root, va >> 36 & in_table);
+
+	if (unlikely(t & ~PAGE_MASK))
+		return NULL;
+	t = pgtable_table_address((pte_t *)t, va >> 27 & in_table);
+	if (unlikely(t & ~PAGE_MASK))
+		return NULL;
+	t = pgtable_table_address((pte_t *)t, va >> 18 & in_table);
+	if (unlikely(t & ~PAGE_MASK))
+		return NULL;
+	return (pte_t *)(t + (va >> 9 & in_table));
+}
+
 /* The same, making tables; NULL if out of memory. Takes and drops pgtable.lock; the caller must not
  * hold it. */
 pte_t *pgtable_walk_alloc(struct pgtable *pgt, vaddr_t va);

@@ -12,7 +12,6 @@
 /* X(NAME, "name", "meaning of a and b") */
 #define TRACE_LIST(X)                                                                              \
 	X(FAULT, "fault", "address, error code")                                                   \
-	X(MKWRITE, "mkwrite", "inode, page index")                                                 \
 	X(DIRTIED, "dirtied", "inode, page index")                                                 \
 	X(MKCLEAN, "mkclean", "inode, pages cleaned")                                              \
 	X(ZAP, "zap", "address, PTEs removed")                                                     \

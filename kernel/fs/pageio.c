@@ -29,8 +29,8 @@ struct pass {
 	u32 per_page;	      /* blocks */
 	u64 run_lblock;	      /* first block of @run in the file */
 	struct block_run run; /* the last answer of map(); nr 0: none yet */
-	struct bio *bio;      /* being filled, or NULL */
-	u64 want;	      /* disk block that would continue it */
+	struct bio *bio;      /* reading: being filled, or NULL */
+	u64 want;	      /* reading: disk block that would continue it */
 };
 
 /* A page in several requests, or one whose end must be zeroed. */
@@ -72,20 +72,6 @@ static struct bio *start_bio(struct pass *p, enum bio_op op, u64 block, void (*e
 	return bio;
 }
 
-/* Add the whole @page, which begins at disk block @block, to the request at hand or to a new
- * one. */
-static inline void add_page(struct pass *p, enum bio_op op, struct page *page, u64 block,
-			    void (*end)(struct bio *))
-{
-	if (!p->bio || block != p->want || !bio_add(p->bio, page_to_phys(page), PAGE_SIZE)) {
-		submit_pending(p);
-		p->bio = start_bio(p, op, block, end);
-		BUG_ON(!bio_add(p->bio, page_to_phys(page), PAGE_SIZE));
-	}
-	page_list_add(&p->bio->pages, page);
-	p->want = block + p->per_page;
-}
-
 /* How many blocks of @page lie inside EOF, the last one perhaps in part. */
 static u32 blocks_inside(const struct pass *p, const struct page *page)
 {
@@ -97,6 +83,9 @@ static u32 blocks_inside(const struct pass *p, const struct page *page)
 		     p->block_shift);
 }
 
+/* Pages for which a block map is asked at once, if they should follow each other. */
+#define MAP_AHEAD 64
+
 /* Make p->run cover @lblock; asks for as much as @pages more pages may need. */
 static int map_block(struct pass *p, u64 lblock, u32 pages)
 {
@@ -105,6 +94,7 @@ static int map_block(struct pass *p, u64 lblock, u32 pages)
 	if (p->run.nr && lblock >= p->run_lblock && lblock < p->run_lblock + p->run.nr)
 		return 0;
 	p->run.nr = 0;
+	submit_pending(p); /* a map may have to be read, and who asks for a bio holds none */
 	err = p->map(p->inode, lblock, pages * p->per_page, &p->run);
 	p->run_lblock = lblock;
 	return err;
@@ -284,7 +274,6 @@ static void write_in_parts(struct pass *p, struct page *page)
 	struct page_io *io = new_page_io(p, BIO_WRITE, page);
 	int err;
 
-	submit_pending(p); /* who asks for a bio holds none */
 	err = do_parts(p, BIO_WRITE, page, blocks_inside(p, page), io);
 	if (io) {
 		if (err)
@@ -306,7 +295,7 @@ static void read_in_parts(struct pass *p, struct page *page)
 		filemap_end_read(page, -ENOMEM);
 		return;
 	}
-	submit_pending(p);
+	submit_pending(p); /* who asks for a bio holds none */
 	err = do_parts(p, BIO_READ, page, blocks_inside(p, page), io);
 	if (err)
 		WRITE_ONCE(io->error, err);
@@ -315,26 +304,83 @@ static void read_in_parts(struct pass *p, struct page *page)
 
 /* ---- the two passes ------------------------------------------------------------------------ */
 
+/* The disk block where @page begins, if all of it lies inside EOF and is one extent; else 0. */
+static u64 find_whole_page(struct pass *p, const struct page *page)
+{
+	u64 block;
+
+	if (blocks_inside(p, page) != p->per_page || !is_one_extent(p, page, MAP_AHEAD, &block))
+		return 0;
+	return block;
+}
+
+/* Is @page known to begin at disk block @block, without asking the map? */
+static inline bool continues(struct pass *p, const struct page *page, u64 block)
+{
+	u64 lblock = page->index * p->per_page;
+
+	if (likely(test_bit(&page->flags, PG_blocks)))
+		return page->private == block;
+	return blocks_inside(p, page) == p->per_page && p->run.block && lblock >= p->run_lblock &&
+	       lblock + p->per_page <= p->run_lblock + p->run.nr &&
+	       p->run.block + (lblock - p->run_lblock) == block;
+}
+
+/*
+ * @page and those that follow it in the list and on the disk, as one request: a piece of the list
+ * becomes the bio's. Returns the page after them. The loop is what each dirty page costs here.
+ */
+static struct page *write_run(struct pass *p, struct page *page, u64 block)
+{
+	struct bio *bio = start_bio(p, BIO_WRITE, block, end_write);
+	struct page *last = page, *next;
+
+	BUG_ON(!bio_add(bio, page_to_phys(page), PAGE_SIZE));
+	bio->pages = (struct page_list){ .first = page, .nr = 1 };
+	for (;;) {
+		next = last->next;
+		block += p->per_page;
+		if (!next || !continues(p, next, block) ||
+		    !bio_add(bio, page_to_phys(next), PAGE_SIZE))
+			break;
+		bio->pages.nr++;
+		last = next;
+	}
+	last->next = NULL;
+	bio->pages.last = last;
+	submit_bio(bio);
+	return next;
+}
+
 void pageio_write(struct address_space *mapping, struct page_list *pages, map_run_fn map)
 {
 	struct page *page, *next;
-	u32 left = pages->nr;
 	struct pass p;
 	u64 block;
 
 	start_pass(&p, mapping, map);
-	for (page = pages->first; page; page = next, left--) {
-		next = page->next;
-		if (likely(test_bit(&page->flags, PG_blocks)))
-			block = page->private;
-		else if (blocks_inside(&p, page) != p.per_page ||
-			 !is_one_extent(&p, page, left, &block) || !block) {
+	for (page = pages->first; page; page = next) {
+		block = test_bit(&page->flags, PG_blocks) ? page->private :
+							    find_whole_page(&p, page);
+		if (likely(block)) {
+			next = write_run(&p, page, block);
+		} else {
+			next = page->next;
 			write_in_parts(&p, page);
-			continue;
 		}
-		add_page(&p, BIO_WRITE, page, block, end_write);
 	}
-	submit_pending(&p);
+}
+
+/* Read all of @page, which begins at disk block @block, with the request at hand or a new one. */
+static void add_read(struct pass *p, struct page *page, u64 block)
+{
+	if (!p->bio || block != p->want || !bio_add(p->bio, page_to_phys(page), PAGE_SIZE)) {
+		submit_pending(p);
+		p->bio = start_bio(p, BIO_READ, block, end_read);
+		BUG_ON(!bio_add(p->bio, page_to_phys(page), PAGE_SIZE));
+	}
+	page_list_add(&p->bio->pages, page);
+	p->want = block + p->per_page;
 }
 
 static void read_page(struct pass *p, struct page *page, u32 left)
@@ -351,7 +397,7 @@ static void read_page(struct pass *p, struct page *page, u32 left)
 		memset(page_address(page), 0, PAGE_SIZE);
 		filemap_end_read(page, 0);
 	} else if (one && (page->index + 1) << PAGE_SHIFT <= p->size) {
-		add_page(p, BIO_READ, page, block, end_read);
+		add_read(p, page, block);
 	} else {
 		read_in_parts(p, page);
 	}

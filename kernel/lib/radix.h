@@ -29,11 +29,11 @@
 struct radix_node;
 
 struct radix_tree {
-	struct radix_node *root; /* NULL when empty */
-	unsigned int height;	 /* levels of nodes; 0 when empty */
-	unsigned int tagged;	 /* bit t: some item has tag t; may be read without the lock */
-	u64 nr;			 /* items */
-	u64 last_leaf_index;	 /* first index of last_leaf */
+	struct radix_node *root;      /* NULL when empty */
+	unsigned int height;	      /* levels of nodes; 0 when empty */
+	unsigned int tagged;	      /* bit t: some item has tag t; may be read without the lock */
+	u64 nr;			      /* items */
+	u64 last_leaf_index;	      /* first index of last_leaf */
 	struct radix_node *last_leaf; /* found last: neighbours come together; or NULL */
 };
 

@@ -66,7 +66,7 @@ static void refuse(struct trap_frame *f, vaddr_t addr, const struct refusal *v)
 
 /* mmap_lock held: the area and its file are still there to be named. */
 static __noinline void explain(struct refusal *v, vm_fault_t ret, int error,
-					      const struct vm_area *vma, vaddr_t addr)
+			       const struct vm_area *vma, vaddr_t addr)
 {
 	*v = (struct refusal){ .error = error ? error : -EFAULT, .reason = "no permission" };
 	if (!vma)
@@ -130,7 +130,7 @@ void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 	struct refusal v;
 
 	stat_inc(STAT_FAULTS);
-	trace(TRACE_FAULT, addr, f->error);
+	trace_page(TRACE_FAULT, addr, f->error);
 	/* An emulator may leave P clear when RSVD is set: RSVD is looked at first. */
 	if (unlikely(f->error & PF_RSVD))
 		kernel_fault(f, addr);
@@ -146,7 +146,8 @@ void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 }
 
 /* Not hot: a call, not a copy of the above. */
-static __noinline bool try_fault_for_copy(struct mm *mm, vaddr_t addr, bool write, struct refusal *v)
+static __noinline bool try_fault_for_copy(struct mm *mm, vaddr_t addr, bool write,
+					  struct refusal *v)
 {
 	return try_fault(mm, addr, access_needs(write ? PF_WRITE : 0), v);
 }

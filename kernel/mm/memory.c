@@ -54,6 +54,18 @@ static bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 
 /* --- stores to shared file pages: steps 6 to 10 of the journey --- */
 
+static __always_inline enum policy_grant policy_grant(struct address_space *mapping,
+						      struct page *page)
+{
+	const struct dirty_policy *policy = mapping_policy(mapping);
+	struct policy_page pp;
+
+	if (likely(!policy->on_write_fault))
+		return POLICY_GRANT_DIRTY;
+	pp = policy_page_of(page);
+	return policy->on_write_fault(&pp);
+}
+
 /*
  * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the page dirty, and then
  * the PTE writable if it is still what the fault saw. In this order: other threads store from the
@@ -65,12 +77,15 @@ static bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 {
 	struct page *page = vmf->page;
-	const struct dirty_policy *policy = mapping_policy(page->mapping);
-	struct policy_page pp = policy_page_of(page);
+	struct address_space *mapping = page->mapping;
 	pte_t new = pte_mkyoung(pte_mkwrite(vmf->orig));
 	bool same;
 
-	if (!policy->on_write_fault || policy->on_write_fault(&pp) == POLICY_GRANT_DIRTY) {
+	/* A store is about to happen that the times do not show yet: they are owed from here on; a
+	 * later one to the same writable page is noted when its D is found (rules C.2.1). */
+	if (unlikely(!test_bit(&mapping->flags, AS_CMTIME)))
+		set_bit(&mapping->flags, AS_CMTIME);
+	if (policy_grant(mapping, page) == POLICY_GRANT_DIRTY) {
 		new = pte_mkdirty(new); /* saves the CPU the walk (rule 19) */
 		set_page_dirty(page);
 	} else {
@@ -95,7 +110,6 @@ static __always_inline vm_fault_t mkwrite(struct vm_fault *vmf)
 
 	if (vmf->vma->ops->page_mkwrite) {
 		stat_inc(STAT_MKWRITE);
-		trace_page(TRACE_MKWRITE, vmf->vma->mapping->ino, vmf->pgoff);
 		ret = vmf->vma->ops->page_mkwrite(vmf);
 	} else {
 		lock_page(page);
@@ -309,11 +323,15 @@ static __noinline bool wants_grant_on_read(struct vm_fault *vmf)
 
 vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error)
 {
-	struct vm_fault vmf = { .vma = vma, .addr = addr & PAGE_MASK, .write = write };
 	struct pgtable *pgt = &vma->mm->pgt;
+	struct vm_fault vmf; /* field by field: this is a hot place */
 	vm_fault_t ret;
 
+	vmf.vma = vma;
+	vmf.addr = addr & PAGE_MASK;
 	vmf.pgoff = vma_pgoff(vma, vmf.addr);
+	vmf.write = write;
+	vmf.error = 0;
 	vmf.ptep = pgtable_walk(pgt, vmf.addr);
 	if (!vmf.ptep)
 		vmf.ptep = pgtable_walk_alloc(pgt, vmf.addr);

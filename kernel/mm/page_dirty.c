@@ -70,7 +70,7 @@ bool set_page_dirty(struct page *page)
 	u8 was = page->dirty;
 
 	assert_page_locked(page);
-	if (was == PAGE_DIRTY || !mapping || !mapping_writeback(mapping))
+	if (unlikely(was == PAGE_DIRTY || !mapping_writeback(mapping)))
 		return false;
 	if (likely(was == PAGE_CLEAN))
 		leave_clean(page, mapping, PAGE_DIRTY);

@@ -8,6 +8,8 @@
  */
 #include "tests/stress/stress.h"
 
+#include <errno.h>
+
 #include "arch/x86_64/uaccess.h"
 #include "kernel/core/clock.h"
 #include "kernel/core/sched.h"

@@ -172,6 +172,7 @@ static bool begin(struct stress *s, const struct plan *plan, u64 seed)
 {
 	unsigned int workers = max(plan->cpus, min(2 * plan->cpus, (unsigned int)USUAL_WORKERS));
 
+	mutex_init(&s->cutting, "cutting", RANK_NONE);
 	EXPECT_EQ(vfs_open(s->path, O_RW | FS_O_CREAT | FS_O_TRUNC, 0644, &s->file), 0);
 	if (!s->file)
 		return false;

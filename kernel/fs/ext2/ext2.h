@@ -127,7 +127,6 @@ void ext2_destroy_inode(struct inode *inode);
 /* --- mkwrite.c --- */
 int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigned int from,
 		       unsigned int to);
-vm_fault_t ext2_page_mkwrite(struct vm_fault *vmf);
 /* --- fsync.c --- */
 int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode);
 

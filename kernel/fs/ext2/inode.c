@@ -349,5 +349,5 @@ const struct vm_operations ext2_vm_ops = {
 	.open = file_vma_open,
 	.close = file_vma_close,
 	.fault = ext2_fault,
-	.page_mkwrite = ext2_page_mkwrite,
+	.page_mkwrite = filemap_page_mkwrite,
 };

@@ -68,15 +68,3 @@ int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigne
 		return 0;
 	return prepare_slow(mapping, page, from, to);
 }
-
-/* A store through a mapping is about to happen. Times are owed from here on (cmtime.c); a later
- * store to the same writable page is noted when its D bit is found. */
-vm_fault_t ext2_page_mkwrite(struct vm_fault *vmf)
-{
-	struct address_space *mapping = vmf->vma->mapping;
-	vm_fault_t ret = filemap_page_mkwrite(vmf);
-
-	if (ret & VM_FAULT_LOCKED && !test_bit(&mapping->flags, AS_CMTIME))
-		set_bit(&mapping->flags, AS_CMTIME);
-	return ret;
-}
