@@ -110,9 +110,10 @@ static void check_interrupts(const struct thread *t, const struct held_lock *new
 	}
 }
 
-void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const char *name)
+enum how_taken { WAITED_FOR, TRIED };
+
+static void acquire(struct held_lock new, enum how_taken how)
 {
-	struct held_lock new = { lock, name, order, rank, in_irq() };
 	struct thread *t = current_thread();
 	const struct held_lock *outer;
 	u64 flags;
@@ -121,7 +122,7 @@ void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const ch
 	if (!t || !t->held)
 		return;
 	flags = irq_save();
-	if (rank != RANK_NONE) {
+	if (new.rank != RANK_NONE && how == WAITED_FOR) {
 		outer = innermost(t, new.in_irq);
 		if (outer)
 			check_order(outer, &new);
@@ -131,6 +132,16 @@ void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const ch
 		panic("thread %u (%s) holds more than %d locks", t->id, t->name, MAX_HELD_LOCKS);
 	t->held[t->nr_held++] = new;
 	irq_restore(flags);
+}
+
+void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const char *name)
+{
+	acquire((struct held_lock){ lock, name, order, rank, in_irq() }, WAITED_FOR);
+}
+
+void lockrank_tried(const void *lock, enum lock_rank rank, u64 order, const char *name)
+{
+	acquire((struct held_lock){ lock, name, order, rank, in_irq() }, TRIED);
 }
 
 void lockrank_release(const void *lock)

@@ -44,6 +44,8 @@ const char *lockrank_name(enum lock_rank rank);
 /* debug=1 only; see spinlock.h and sleeplock.h, which call these. @order orders locks of one rank:
  * 0 means two are forbidden, else it must rise. Called before a lock is taken (trylock: after). */
 void lockrank_acquire(const void *lock, enum lock_rank rank, u64 order, const char *name);
+/* The lock was got without waiting, in whatever order: nobody can be kept waiting by that. */
+void lockrank_tried(const void *lock, enum lock_rank rank, u64 order, const char *name);
 void lockrank_release(const void *lock);
 /* Is @lock held by the current thread? Exact only with debug=1. */
 bool lockrank_holds(const void *lock);

@@ -163,9 +163,13 @@ int fault_in(const void *p, size_t len, bool write)
 	if (!mm || end < va || end > USER_END)
 		return -EFAULT;
 	for (; va < end; va += PAGE_SIZE) {
-		pte_t *ptep = pgtable_walk(&mm->pgt, va);
-		pte_t pte = ptep ? ptep_get(ptep) : (pte_t){ 0 };
+		pte_t *ptep, pte;
 
+		/* A munmap() elsewhere may be about to free the table. */
+		spin_lock(&mm->pgt.lock);
+		ptep = pgtable_walk(&mm->pgt, va);
+		pte = ptep ? ptep_get(ptep) : (pte_t){ 0 };
+		spin_unlock(&mm->pgt.lock);
 		if (pte_present(pte) && (!write || pte_write(pte)))
 			continue;
 		if (!try_fault_for_copy(mm, va, write, &v))

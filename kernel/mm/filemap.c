@@ -186,9 +186,10 @@ static void read_present_page(struct address_space *mapping, struct page *page)
 
 /*
  * Wait for the read that is under way, or start one. @page referenced, not locked. 0: up to date;
- * -EAGAIN: look the page up again; -EIO.
+ * -EAGAIN: look the page up again; -EIO. *@tried: this caller has had the page read; what a read
+ * ahead for somebody else once met is not its error.
  */
-static int wait_uptodate(struct address_space *mapping, struct page *page)
+static int wait_uptodate(struct address_space *mapping, struct page *page, bool *tried)
 {
 	int err = -EAGAIN;
 
@@ -198,12 +199,12 @@ static int wait_uptodate(struct address_space *mapping, struct page *page)
 	} else if (page_uptodate(page)) {
 		unlock_page(page);
 		err = 0;
-	} else if (test_bit(&page->flags, PG_error)) {
-		/* Reported to one reader; the next one tries the disk again. */
-		clear_bit(&page->flags, PG_error);
+	} else if (*tried && test_bit(&page->flags, PG_error)) {
 		unlock_page(page);
 		err = -EIO;
 	} else {
+		*tried = true;
+		clear_bit(&page->flags, PG_error);
 		read_present_page(mapping, page);
 	}
 	return err;
@@ -212,6 +213,7 @@ static int wait_uptodate(struct address_space *mapping, struct page *page)
 int read_mapping_page(struct address_space *mapping, pgoff_t index, struct readahead *ra,
 		      struct page **out)
 {
+	bool tried = false;
 	struct page *page;
 	int err;
 
@@ -228,8 +230,9 @@ int read_mapping_page(struct address_space *mapping, pgoff_t index, struct reada
 				continue;
 			if (err)
 				return err;
+			tried = true;
 		}
-		err = wait_uptodate(mapping, page);
+		err = wait_uptodate(mapping, page, &tried);
 		if (!err)
 			break;
 		page_put(page);

@@ -130,6 +130,19 @@ static s64 write_page(struct address_space *mapping, u64 pos, const void *from, 
 	return copied;
 }
 
+/* How many of the @n bytes at @from, less than two pages, can be read now: all, those up to the border
+ * of a page, or none. A write is short by the rest. */
+static size_t readable(const char *from, size_t n)
+{
+	size_t to_border = PAGE_SIZE - ((vaddr_t)from & ~PAGE_MASK);
+
+	if (!fault_in(from, n, false))
+		return n;
+	if (to_border < n && !fault_in(from, to_border, false))
+		return to_border;
+	return 0;
+}
+
 s64 filemap_write(struct address_space *mapping, u64 pos, const void *buf, size_t len)
 {
 	u64 old_size = READ_ONCE(mapping->size);
@@ -139,13 +152,15 @@ s64 filemap_write(struct address_space *mapping, u64 pos, const void *buf, size_
 	if (pos + len > old_size)
 		zero_old_tail(mapping, old_size);
 	while (done < len) {
+		const char *from = (const char *)buf + done;
 		u64 at = pos + done;
 		size_t want = min(len - done, PAGE_SIZE - (size_t)(at & ~PAGE_MASK));
 
-		n = fault_in((const char *)buf + done, want, false);
-		if (n)
+		want = readable(from, want);
+		n = -EFAULT;
+		if (!want)
 			break;
-		n = write_page(mapping, at, (const char *)buf + done, want);
+		n = write_page(mapping, at, from, want);
 		if (n == -EAGAIN)
 			continue;
 		if (n < 0)

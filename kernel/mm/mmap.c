@@ -120,7 +120,17 @@ static void unmap_locked(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_ar
 		zap_range(vma, vma->start, vma->end);
 		area_free(vma);
 	}
-	pgtable_free_range(&mm->pgt, start, end);
+}
+
+/* Free the tables that no area needs any more: all between the neighbours, not only below what went,
+ * or they would pile up where areas come and go. mmap_lock w held. */
+static void free_tables(struct mm *mm, vaddr_t start)
+{
+	struct vm_area *next = find_vma_from(mm, start);
+	struct vm_area *prev = next ? RB_PREV(vm_area_tree, &mm->areas, next) :
+				      RB_MAX(vm_area_tree, &mm->areas);
+
+	pgtable_free_range(&mm->pgt, prev ? prev->end : 0, next ? next->start : USER_END);
 }
 
 static int get_spares(struct vm_area **spares)
@@ -151,6 +161,7 @@ int mm_munmap(struct mm *mm, vaddr_t addr, u64 len)
 		return err;
 	down_write(&mm->mmap_lock);
 	unmap_locked(mm, addr, addr + PAGE_ALIGN(len), spares);
+	free_tables(mm, addr);
 	up_write(&mm->mmap_lock);
 	kfree(spares[0]);
 	kfree(spares[1]);

@@ -94,7 +94,7 @@ bool trylock_page(struct page *page)
 	if (test_and_set_bit(&page->flags, PG_locked))
 		return false;
 	if (unlikely(debug_checks))
-		note_locked(page);
+		lockrank_tried(page, RANK_PAGE, page->index + 1, "page");
 	return true;
 }
 

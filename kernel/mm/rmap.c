@@ -26,9 +26,15 @@
  * decision fits what was done to them. */
 static void ask_how(const struct dirty_policy *policy, struct page *page)
 {
-	struct policy_page pp = policy_page_of(page);
+	struct policy_page pp;
 
-	page->clean_how = policy->how_to_clean ? policy->how_to_clean(&pp) : POLICY_CLEAN_PROTECT;
+	for (; page; page = page->next) {
+		page->clean_how = POLICY_CLEAN_PROTECT;
+		if (likely(!policy->how_to_clean))
+			continue;
+		pp = policy_page_of(page);
+		page->clean_how = policy->how_to_clean(&pp);
+	}
 }
 
 /*
@@ -130,8 +136,7 @@ u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages)
 
 	if (!pages->nr)
 		return 0;
-	for (struct page *p = pages->first; p; p = p->next)
-		ask_how(policy, p);
+	ask_how(policy, pages->first);
 	return clean_mappings(mapping, pages);
 }
 

@@ -156,9 +156,14 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 	bool done = false;
 	u64 flags;
 
-	if (!mapping_writeback(mapping) || !radix_tagged(&mapping->pages, TAG_DIRTY))
+	if (!mapping_writeback(mapping))
 		return 0;
+	/* A sync may look without the lock: the stores it is for have retired long ago. The flusher may
+	 * not: it has just taken the file off the list, and who tags a page now looks there under
+	 * the lock (rule 39). */
 	if (wbc->mode != SYNC_NONE) {
+		if (!radix_tagged(&mapping->pages, TAG_DIRTY))
+			return 0;
 		flags = spin_lock_irqsave(&mapping->tree_lock);
 		radix_tag_range(&mapping->pages, wbc->first, wbc->last, TAG_DIRTY, TAG_TOWRITE);
 		spin_unlock_irqrestore(&mapping->tree_lock, flags);

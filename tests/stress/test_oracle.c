@@ -29,7 +29,7 @@ ARG_UINT(oracle_ops, oracle_ops, "operations of each thread of an oracle test; 0
 ARG_UINT(oracle_ms, oracle_ms, "how long an oracle test goes on, in milliseconds");
 
 #define RAM_DISK_BYTES (8UL << 20)
-#define MIN_WORKERS    3
+#define MIN_WORKERS    5
 #define USUAL_WORKERS  8
 
 enum stress_disk { ROOT_DISK, HELD_RAM_DISK };
