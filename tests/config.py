@@ -16,6 +16,7 @@ RUN_LISTS = ("disk", "module", "grep", "nogrep", "serial_in")
 RUN_DEFAULTS = {
     "cpus": "2", "mem": "256M", "args": "", "append": "", "boot": "pvh", "accel": "tcg",
     "cpu": "max", "icount": None, "timeout": "120", "groups": "", "expect": "pass", "fsck": "yes",
+    "verify": "yes",
 }
 MUTANT_DEFAULTS = {
     "file": None, "from": None, "to": None, "run": None, "test": None, "why": None,
@@ -23,6 +24,7 @@ MUTANT_DEFAULTS = {
 }
 CHOICES = {
     "boot": ("pvh", "iso-bios", "iso-uefi"), "accel": ("tcg", "kvm"), "fsck": ("yes", "no"),
+    "verify": ("yes", "no"),
     "expect": ("pass", "fail", "panic", "boot"), "debug": ("0", "1"),
 }
 

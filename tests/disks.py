@@ -9,17 +9,19 @@ A disk= line of tests.cfg is KIND followed by options. Kinds:
     errors             the superblock says that errors were found
     incompat[:BIT], rocompat[:BIT]    a feature bit that nobody knows
     null               a device without storage (reads as zeros)
+RULE may say block=FILE:N instead of sector=: the first sector of block N of a file of the image.
 Options: size=32M sector=4096 readonly blkdebug-read:RULE blkdebug-write:RULE blkdebug-flush:RULE
 (RULE as in tools/qemu; a line that begins with blkdebug means mkfs:4k).
 """
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
 
 SUPERBLOCK = 1024
-STATE, INCOMPAT, ROCOMPAT = 0x3A, 0x60, 0x64
+LOG_BLOCK_SIZE, STATE, INCOMPAT, ROCOMPAT = 0x18, 0x3A, 0x60, 0x64
 UNKNOWN_BIT = "0x80000000"
 
 
@@ -47,6 +49,21 @@ def patch(path, offset, form, change):
         old = struct.unpack(form, f.read(struct.calcsize(form)))[0]
         f.seek(SUPERBLOCK + offset)
         f.write(struct.pack(form, change(old)))
+
+
+def place(rule, path):
+    """The rule with block=FILE:N replaced by the sector where mke2fs put that block."""
+    match = re.search(r"block=([^:]+):([0-9]+)", rule)
+    if not match:
+        return rule
+    answer = subprocess.run(["debugfs", "-R", f"bmap {match[1]} {match[2]}", path],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    with open(path, "rb") as f:
+        f.seek(SUPERBLOCK + LOG_BLOCK_SIZE)
+        sectors = 2 << struct.unpack("<I", f.read(4))[0]
+    if not answer.strip().isdigit():
+        sys.exit(f"disk rule {rule}: debugfs finds no such block in {path}.")
+    return rule.replace(match[0], f"sector={int(answer) * sectors}")
 
 
 def make(line, path):
@@ -91,4 +108,5 @@ def make(line, path):
         patch(path, INCOMPAT, "<I", lambda old: old | bit)
     elif kind == "rocompat":
         patch(path, ROCOMPAT, "<I", lambda old: old | bit)
+    spec = [place(word, path) for word in spec]
     return Disk(" ".join(spec), path, kind == "mkfs")

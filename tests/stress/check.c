@@ -99,8 +99,8 @@ void stress_judge_disk(struct worker *w, pgoff_t first, unsigned int pages, cons
 		const u64 *bound = w->bound + p * ORACLE_PAGE_SLOTS;
 		int err;
 
-		if (mapped &&
-		    (mapped[p] & 1 || atomic_load(&w->space->mapped[first + p]) != mapped[p]))
+		if (mapped && (mapped_phase(mapped[p]) != MAPPED ||
+			       atomic_load(&w->space->mapped[first + p]) != mapped[p]))
 			continue;
 		if (!page_settled(w, slot, bound))
 			continue;

@@ -15,7 +15,7 @@
 #include "kernel/core/sched.h"
 #include "tests/ktest.h"
 
-#define HOT_RUNS  STRESS_THREADS /* where half of all stores go */
+#define HOT_RUNS  STRESS_THREADS /* where a quarter of all stores go */
 #define MAX_BURST 24
 #define NR_RUNS	  (STRESS_SLOTS / STRESS_RUN)
 
@@ -45,14 +45,14 @@ static u64 run_end(u64 run)
 
 static u64 draw_own_run(struct worker *w)
 {
-	u64 runs = draw(w, 2) ? NR_RUNS : HOT_RUNS, n = w->stress->nr_workers;
+	u64 runs = draw(w, 4) ? NR_RUNS : HOT_RUNS, n = w->stress->nr_workers;
 
 	return draw(w, DIV_ROUND_UP(runs - w->number, n)) * n + w->number;
 }
 
 /* --- one access through the mapping --- */
 
-/* What could explain that an access is refused. */
+/* What could explain that an access is refused, or not. */
 struct excuse {
 	u32 mapped, epoch;
 };
@@ -63,29 +63,38 @@ static struct excuse excuse_for(struct worker *w, u64 slot)
 				atomic_load(&w->stress->oracle.epoch[slot]) };
 }
 
-static void refused(struct worker *w, u64 slot, struct excuse before, const char *what)
+/* One load or store of @slot ended with @err; @before was taken before it. */
+static void judge_access(struct worker *w, u64 slot, struct excuse before, int err,
+			 const char *what)
 {
 	struct excuse now = excuse_for(w, slot);
 
-	w->count[NR_REFUSED]++;
-	if (!(now.mapped & 1) && !(now.epoch & 1) && now.mapped == before.mapped &&
+	if (err)
+		w->count[NR_REFUSED]++;
+	if (now.mapped != before.mapped)
+		return;
+	if (!err && mapped_phase(now.mapped) == GONE)
+		ktest_fail(__FILE__, __LINE__, "a %s of slot %lu succeeded after munmap (B13)",
+			   what, (unsigned long)slot);
+	if (err && mapped_phase(now.mapped) == MAPPED && !(now.epoch & 1) &&
 	    now.epoch == before.epoch)
 		ktest_fail(__FILE__, __LINE__, "a %s of slot %lu was refused without reason", what,
 			   (unsigned long)slot);
 }
 
-static void store_slot(struct worker *w, u64 slot)
+static bool store_slot(struct worker *w, u64 slot)
 {
 	struct excuse before = excuse_for(w, slot);
 	u32 epoch;
 	u64 value = oracle_next(&w->stress->oracle, slot, &epoch);
+	int err = probe_store8(address_of(slot), value);
 
-	if (probe_store8(address_of(slot), value)) {
-		refused(w, slot, before, "store");
-		return;
+	if (!err) {
+		oracle_stored(&w->stress->oracle, slot, value, epoch);
+		w->count[NR_STORES]++;
 	}
-	oracle_stored(&w->stress->oracle, slot, value, epoch);
-	w->count[NR_STORES]++;
+	judge_access(w, slot, before, err, "store");
+	return !err;
 }
 
 static void op_store(struct worker *w)
@@ -101,11 +110,11 @@ static void op_load(struct worker *w)
 	u64 slot = draw(w, STRESS_SLOTS);
 	struct excuse before = excuse_for(w, slot);
 	u64 bound = oracle_look(&w->stress->oracle, slot), value;
+	int err = probe_load8(address_of(slot), &value);
 
 	w->count[NR_LOADS]++;
-	if (probe_load8(address_of(slot), &value))
-		refused(w, slot, before, "load");
-	else
+	judge_access(w, slot, before, err, "load");
+	if (!err)
 		stress_judge(w, slot, bound, value, IN_MEMORY);
 }
 
@@ -164,7 +173,7 @@ static void op_msync(struct worker *w)
 	stress_look(w, first * ORACLE_PAGE_SLOTS, pages * ORACLE_PAGE_SLOTS);
 	err = mm_msync(w->space->mm, STRESS_VA + (first << PAGE_SHIFT), pages * PAGE_SIZE, MS_SYNC);
 	for (unsigned int p = 0; p < pages; p++)
-		holes += w->mapped[p] & 1 ||
+		holes += mapped_phase(w->mapped[p]) != MAPPED ||
 			 atomic_load(&w->space->mapped[first + p]) != w->mapped[p];
 	/* What is mapped is synced although there are holes (rule 69). */
 	EXPECT(!err || (err == -ENOMEM && holes));
@@ -201,10 +210,15 @@ static void op_kick(struct worker *w)
 
 /* --- changing the shape of things --- */
 
-static void change_mapped(struct stress_space *space, pgoff_t first, u64 pages)
+/* To the next phase, or over several; never back. */
+static void change_mapped(struct stress_space *space, pgoff_t first, u64 pages,
+			  enum mapped_phase phase)
 {
-	for (pgoff_t p = first; p < first + pages; p++)
-		(void)atomic_xchg(&space->mapped[p], space->mapped[p] + 1);
+	for (pgoff_t p = first; p < first + pages; p++) {
+		u32 now = space->mapped[p];
+
+		(void)atomic_xchg(&space->mapped[p], now + ((phase - now) & 3));
+	}
 }
 
 /* Unmap and map again, with time between or without, or map over what is there. */
@@ -216,38 +230,81 @@ static void op_remap(struct worker *w)
 	struct stress_space *space = w->space;
 
 	mutex_lock(&space->remapping);
-	change_mapped(space, first, pages);
+	change_mapped(space, first, pages, UNMAPPING);
 	if (how)
 		EXPECT_EQ(mm_munmap(space->mm, va, pages * PAGE_SIZE), 0);
-	if (how == 2)
+	if (how == 2) {
+		change_mapped(space, first, pages, GONE);
 		sleep_ns(draw(w, 300) * NSEC_PER_USEC);
+		change_mapped(space, first, pages, MAPPING);
+	}
 	EXPECT_EQ(vfs_mmap(space->mm, va, pages * PAGE_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_FIXED, w->stress->file, first << PAGE_SHIFT, &at),
 		  0);
-	change_mapped(space, first, pages);
+	change_mapped(space, first, pages, MAPPED);
 	mutex_unlock(&space->remapping);
 	w->count[NR_REMAPS]++;
 }
 
-/* Down, perhaps to somewhere else, and up again. Half of the cuts take little. */
+static void truncate(struct worker *w, u64 slots)
+{
+	EXPECT_EQ(vfs_ftruncate(w->stress->file, slots * ORACLE_SLOT), 0);
+}
+
+/*
+ * @slot is ours and the first behind the end, within a page: a store there may succeed. It must be
+ * gone when the file has grown over it (B38).
+ */
+static void store_behind_end(struct worker *w, u64 slot)
+{
+	u64 value;
+
+	store_slot(w, slot);
+	truncate(w, STRESS_SLOTS);
+	if (!probe_load8(address_of(slot), &value) && value)
+		ktest_fail(__FILE__, __LINE__,
+			   "slot %lu was stored behind the end of the file and came inside (B38)",
+			   (unsigned long)slot);
+}
+
+/* The file has grown: a store where its end was must find a block (B17), as any other. */
+static void judge_old_end(struct worker *w, u64 slot)
+{
+	pgoff_t page = slot / ORACLE_PAGE_SLOTS;
+
+	store_slot(w, slot);
+	stress_look(w, page * ORACLE_PAGE_SLOTS, ORACLE_PAGE_SLOTS);
+	EXPECT_EQ(vfs_fsync(w->stress->file, true), 0);
+	stress_judge_disk(w, page, 1, NULL);
+}
+
+/* Down, perhaps to somewhere else, and up again. Half of the cuts take little, and half go through
+ * a page between slots of ours. */
 static void op_cut(struct worker *w)
 {
 	u64 first = draw(w, 2) ? draw(w, STRESS_SLOTS) :
 				 STRESS_SLOTS - 1 - draw(w, STRESS_SLOTS / 8);
 	struct stress *s = w->stress;
+	bool mine = draw(w, 2);
 
+	if (mine) {
+		first = run_start(draw_own_run(w)) + 1 + draw(w, STRESS_RUN / 2 - 2);
+		store_slot(w, first); /* its page is dirty and writable now, if it is mapped */
+	}
 	mutex_lock(&s->cutting);
 	oracle_cut_begin(&s->oracle, first);
-	EXPECT_EQ(vfs_ftruncate(s->file, first * ORACLE_SLOT), 0);
+	truncate(w, first);
 	if (draw(w, 2))
 		sleep_ns(draw(w, 200) * NSEC_PER_USEC);
-	if (draw(w, 2))
-		EXPECT_EQ(vfs_ftruncate(s->file,
-					(first + draw(w, STRESS_SLOTS - first)) * ORACLE_SLOT),
-			  0);
-	EXPECT_EQ(vfs_ftruncate(s->file, STRESS_SIZE), 0);
+	if (mine && first % ORACLE_PAGE_SLOTS)
+		store_behind_end(w, first);
+	else if (draw(w, 2))
+		truncate(w, first + draw(w, STRESS_SLOTS - first));
+	truncate(w, STRESS_SLOTS);
 	oracle_cut_end(&s->oracle, first);
 	mutex_unlock(&s->cutting);
+	if (mine)
+		judge_old_end(w, first);
 	w->count[NR_CUTS]++;
 }
 

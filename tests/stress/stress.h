@@ -22,11 +22,20 @@
 struct stress_space {
 	struct mm *mm;
 	struct mutex remapping;
-	/* a: odd while the page may not be mapped; changed with remapping held. An access that is
-	 * refused although this, and the slot's epoch, is even and the same before and after, is a
-	 * bug; and what an msync that found holes has left out is not judged. */
-	u32 mapped[STRESS_PAGES];
+	u32 mapped[STRESS_PAGES]; /* a: enum mapped_phase + 4 * how often; with remapping held */
 };
+
+/*
+ * An access that is refused while the page is MAPPED, or that succeeds while it is GONE, from before
+ * the access to after it, is a bug (unless a truncation explains it). An msync must have synced what
+ * was MAPPED from before to after.
+ */
+enum mapped_phase { MAPPED, UNMAPPING, GONE, MAPPING };
+
+static inline enum mapped_phase mapped_phase(u32 mapped)
+{
+	return mapped & 3;
+}
 
 enum stress_count {
 	NR_STORES,

@@ -50,19 +50,22 @@ static const char *const points[] = {
 	"fault_page_found",	    "flusher_after_pages",     "write_page_locked",
 };
 
-/* Now and then, let others in: by the clock, since it is about when and not what. */
+/* Now and then, let others in: by the clock, since it is about when and not what. A hook may sleep
+ * where its thread may. */
 static void dawdle(void *object, void *arg)
 {
-	u64 dice = rdtsc() * 0x9e3779b97f4a7c15ul >> 48;
+	u64 dice = rdtsc() * 0x9e3779b97f4a7c15ul >> 40;
+	bool may_sleep = !preempt_count() && irqs_enabled();
 
 	if (dice & 3)
 		return;
-	if (dice & 4 && !preempt_count() && irqs_enabled()) {
+	if (may_sleep && !(dice >> 2 & 15))
+		sleep_ns((dice >> 8 & 1023) * NSEC_PER_USEC);
+	else if (may_sleep && dice >> 2 & 1)
 		yield();
-		return;
-	}
-	for (u64 i = dice & 0xfff; i; i--)
-		barrier();
+	else
+		for (u64 i = dice >> 8 & 0xfff; i; i--)
+			barrier();
 }
 
 static void dawdle_begin(void)
