@@ -155,7 +155,7 @@ test: $(ELF) $(ISO)
 # One processor and 1 GiB, unless the command line says otherwise.
 given = $(if $(filter file,$(origin $(1))),$(2),$($(1)))
 bench: $(ELF)
-	@bench/run --cpus $(call given,CPUS,1) --mem $(call given,MEM,1G) --args '$(ARGS)'
+	@bench/run --cpus $(call given,CPUS,1) --mem $(call given,MEM,3G) --args '$(ARGS)'
 
 mutants: $(ELF)
 	@tests/mutants/run $(T)

@@ -34,7 +34,8 @@ struct _reent *__getreent(void)
 
 void newlib_reclaim(struct libc_thread *lt)
 {
-	/* fclose(stdout) flushes, which is wanted, and closes descriptor 1, which is everybody's. */
+	/* fclose(stdout) flushes, which is wanted, and closes descriptor 1, which is everybody's.
+	 * */
 	lt->closing = true;
 	_reclaim_reent(&lt->reent);
 }

@@ -3,7 +3,8 @@
  * posix_file.c - descriptors, and what POSIX does with one.
  *
  * Owns:  process->fds.
- * Not:   names (posix_dir.c); files themselves (kernel/fs). Each call is the kernel's vfs_ call with
+ * Not:   names (posix_dir.c); files themselves (kernel/fs). Each call is the kernel's vfs_ call
+ * with
  *	  the descriptor looked up before and the error put into errno after.
  * Locks: process->lock for the table; a call holds a reference to its file, not the lock.
  */

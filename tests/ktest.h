@@ -11,8 +11,8 @@
  *
  * EXPECT goes on after a failure and marks the test; ASSERT returns from it at once (cleanup is the
  * test's own duty: put asserts before what needs undoing, or goto). After every test the runner
- * audits all mappings (P1-P6) and compares frames, objects and threads with the count before: a leak
- * fails the test.
+ * audits all mappings (P1-P6) and compares frames, objects and threads with the count before: a
+ * leak fails the test.
  */
 #ifndef TESTS_KTEST_H
 #define TESTS_KTEST_H

@@ -44,9 +44,9 @@
 #define TESTFS_PAGE_BLOCK (PAGE_SIZE / TESTFS_BLOCK)
 
 /*
- * Page i of the file lies at page i of the disk. A block is written only if prepare_write() found it
- * before, as in a file system with holes. The flusher is parked until testfs_unpark(). The fields
- * below `knobs` may be set by a test at any time.
+ * Page i of the file lies at page i of the disk. A block is written only if prepare_write() found
+ * it before, as in a file system with holes. The flusher is parked until testfs_unpark(). The
+ * fields below `knobs` may be set by a test at any time.
  */
 struct testfs {
 	struct address_space mapping;
@@ -132,8 +132,8 @@ int remote_call(struct remote *r, int (*fn)(void *arg), void *arg);
 int remote_store(struct remote *r, u64 *p, u64 v);
 int remote_load(struct remote *r, const u64 *p, u64 *v);
 /* The same where the access may have to wait for this thread, if W's translation is gone already:
- * returns when it is done or stuck. remote_wait() tells later what became of it; what a load found is
- * in r->access.v. */
+ * returns when it is done or stuck. remote_wait() tells later what became of it; what a load
+ * found is in r->access.v. */
 void remote_try_store(struct remote *r, u64 *p, u64 v);
 void remote_try_load(struct remote *r, const u64 *p);
 
@@ -146,8 +146,8 @@ struct job {
 };
 
 void job_start(struct job *j, unsigned int cpu, struct mm *mm, int (*fn)(void *arg), void *arg);
-/* Until it has ended (NULL), or sleeps and will go on sleeping until this thread does something: the
- * name of the queue or lock it sleeps on. */
+/* Until it has ended (NULL), or sleeps and will go on sleeping until this thread does something:
+ * the name of the queue or lock it sleeps on. */
 const char *job_settles(struct job *j);
 int job_end(struct job *j);
 
@@ -179,7 +179,8 @@ struct stage {
 
 /* False: no memory; the test has failed and nothing is left. */
 bool stage_begin(struct stage *s, u64 pages);
-/* Unmaps what is left of s->map; other mappings of the file in other address spaces must be gone. */
+/* Unmaps what is left of s->map; other mappings of the file in other address spaces must be gone.
+ * */
 void stage_end(struct stage *s);
 /* munmap() of the first page of s->map, for job_start(). */
 int stage_munmap_job(void *stage);
@@ -191,7 +192,8 @@ pte_t test_pte(struct mm *mm, const void *p); /* 0 if there is none */
 /* What a counter has grown by since @before. */
 u64 stat_since(const struct stats *before, enum stat_id id);
 
-/* --- policies that ask for trouble: pages that are writable without notice --------------------- */
+/* --- policies that ask for trouble: pages that are writable without notice ---------------------
+ * */
 
 extern const struct dirty_policy test_policy_silent;  /* cleaning write-protects */
 extern const struct dirty_policy test_policy_clear_d; /* cleaning takes D alone */

@@ -4,8 +4,9 @@
  *
  * Owns:  every INVLPG and CR3 load; pgt->cpus and pgt->tlb_gen; which table each CPU has loaded.
  * Not:   PTEs (memory.c, rmap.c), when to flush (their callers).
- * Locks: none. One request per initiating CPU is out at a time (preemption is off meanwhile); targets
- *        look through all CPUs' requests, so that no queue and no lock is needed in the interrupt.
+ * Locks: none. One request per initiating CPU is out at a time (preemption is off meanwhile);
+ *        targets look through all CPUs' requests, so that no queue and no lock is needed in the
+ *        interrupt.
  * Key fact: a translation cached with D lets its CPU store without looking at the PTE again, so a
  *        PTE change counts only from the moment every CPU in pgt->cpus has acknowledged.
  */

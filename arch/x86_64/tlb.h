@@ -17,8 +17,8 @@
  * generations before it uses the lower half again. Batches that free page tables interrupt lazy
  * CPUs too (rule 62).
  *
- * Order that makes it right, Dekker-wise: a CPU puts itself in pgt->cpus, full fence, reads tlb_gen,
- * loads CR3; a flusher changes the PTE, full fence, raises tlb_gen, reads pgt->cpus.
+ * Order that makes it right, Dekker-wise: a CPU puts itself in pgt->cpus, full fence, reads
+ * tlb_gen, loads CR3; a flusher changes the PTE, full fence, raises tlb_gen, reads pgt->cpus.
  */
 #ifndef ARCH_X86_64_TLB_H
 #define ARCH_X86_64_TLB_H
@@ -53,8 +53,17 @@ struct tlb_batch {
 
 void tlb_batch_check(struct tlb_batch *batch); /* the cleanup: panics if anything is owed */
 
+/* Not an initializer: that would clear the ranges as well, at every unmapping of one page. */
+static inline void tlb_batch_init(struct tlb_batch *batch, enum tlb_why why)
+{
+	batch->why = why;
+	batch->nr = 0;
+	batch->everything = batch->freed_tables = false;
+}
+
 #define TLB_BATCH(var, reason)                                                                     \
-	struct tlb_batch var __attribute__((cleanup(tlb_batch_check))) = { .why = (reason) }
+	struct tlb_batch var __attribute__((cleanup(tlb_batch_check)));                            \
+	tlb_batch_init(&var, reason)
 
 /* One page, after its PTE lost P, W or D. Cheap; any number; several address spaces. May be called
  * with pgtable.lock held. */

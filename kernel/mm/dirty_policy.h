@@ -31,7 +31,7 @@ enum policy_map {
 
 /* A store faulted; the file system agreed. The PTE becomes writable in either case. */
 enum policy_grant {
-	POLICY_GRANT_DIRTY, /* D set, the page is DIRTY now: it will be written once for this fault */
+	POLICY_GRANT_DIRTY, /* D set, the page is DIRTY: written once for this fault */
 	POLICY_GRANT_CLEAN, /* D clear, MAYBE_DIRTY: only the hardware knows from here on */
 };
 

@@ -22,7 +22,8 @@
 #include "kernel/mm/vmap.h"
 #include "kernel/mm/writeback.h"
 
-/* Why a fault could not be made good, in the words of the line that is printed. Written only then. */
+/* Why a fault could not be made good, in the words of the line that is printed. Written only
+ * then. */
 struct refusal {
 	int error;
 	const char *reason;

@@ -8,8 +8,8 @@
 #include "kernel/core/sched.h"
 #include "kernel/mm/vm_area.h"
 
-/* memory.c. mmap_lock held for read. Makes @addr of @vma accessible, or says why not; *@error is the
- * errno with SIGBUS. Returns with the same locks. */
+/* memory.c. mmap_lock held for read. Makes @addr of @vma accessible, or says why not; *@error is
+ * the errno with SIGBUS. Returns with the same locks. */
 vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error);
 
 /*

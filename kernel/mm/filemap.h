@@ -18,14 +18,16 @@ struct readahead {
 struct page *find_get_page(struct address_space *mapping, pgoff_t index);
 /* Locked and referenced, made if absent (then not up to date). NULL: out of memory. May sleep. */
 struct page *find_or_create_page(struct address_space *mapping, pgoff_t index);
-/* Referenced, up to date, unlocked; reads it if need be, and the window that @ra (may be NULL) says.
+/* Referenced, up to date, unlocked; reads it if need be, and the window that @ra (may be NULL)
+ * says.
  * -EIO, -ENOMEM; *@out untouched then. May sleep. */
 int read_mapping_page(struct address_space *mapping, pgoff_t index, struct readahead *ra,
 		      struct page **out);
 /* For a_ops->readpages: the page is read, or @error. Sets PG_uptodate or PG_error and unlocks. Any
  * context. */
 void filemap_end_read(struct page *page, int error);
-/* Take a locked page out of the tree and drop the tree's reference. Clean, not under I/O, unmapped. */
+/* Take a locked page out of the tree and drop the tree's reference. Clean, not under I/O,
+ * unmapped. */
 void remove_from_page_cache(struct page *page);
 
 /*

@@ -50,8 +50,8 @@ s64 filemap_read(struct address_space *mapping, u64 pos, void *buf, size_t len,
 	return done ? (s64)done : err;
 }
 
-/* Make the locked page fit to be written to in part: up to date, or all zeros if it lies behind EOF.
- * Returns 0 with it locked, or an error with it unlocked; -EAGAIN: look it up again. */
+/* Make the locked page fit to be written to in part: up to date, or all zeros if it lies behind
+ * EOF. Returns 0 with it locked, or an error with it unlocked; -EAGAIN: look it up again. */
 static int make_uptodate(struct address_space *mapping, struct page *page)
 {
 	struct page *again;
@@ -130,8 +130,8 @@ static s64 write_page(struct address_space *mapping, u64 pos, const void *from, 
 	return copied;
 }
 
-/* How many of the @n bytes at @from, less than two pages, can be read now: all, those up to the border
- * of a page, or none. A write is short by the rest. */
+/* How many of the @n bytes at @from, less than two pages, can be read now: all, those up to the
+ * border of a page, or none. A write is short by the rest. */
 static size_t readable(const char *from, size_t n)
 {
 	size_t to_border = PAGE_SIZE - ((vaddr_t)from & ~PAGE_MASK);

@@ -25,7 +25,7 @@ struct writeback_control;
 enum {
 	TAG_DIRTY,     /* page->dirty != PAGE_CLEAN (P3) */
 	TAG_WRITEBACK, /* PG_writeback */
-	TAG_TOWRITE, /* picked by a sync that is running: it will end although stores go on (rule 32) */
+	TAG_TOWRITE,   /* picked by a running sync: it ends although stores go on (rule 32) */
 };
 
 enum sync_mode {
@@ -73,8 +73,8 @@ struct address_space_operations {
 		     enum sync_mode mode);
 	/* Write the inode into its block (the buffer becomes dirty). NULL: nothing to do. */
 	int (*write_inode)(struct address_space *mapping, enum sync_mode mode);
-	/* AS_CMTIME was noted: settle the file times. The callee tests and clears the flag before it
-	 * reads the clock (rules C.2.1). NULL: no times. */
+	/* AS_CMTIME was noted: settle the file times. The callee tests and clears the flag before
+	 * it reads the clock (rules C.2.1). NULL: no times. */
 	void (*flush_cmtime)(struct address_space *mapping);
 };
 
@@ -82,9 +82,9 @@ enum mapping_flag {
 	AS_CMTIME, /* a store happened for which the times were not moved yet */
 	AS_EIO,	   /* a write failed; reported once by the next sync */
 	AS_ENOSPC,
-	AS_DIRTY_TIME, /* the inode's times differ from the disk's */
-	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
-	AS_NO_WRITEBACK, /* memory only (ramfs): no write-notify faults, never cleaned (P3 of seeds) */
+	AS_DIRTY_TIME,	 /* the inode's times differ from the disk's */
+	AS_DIRTY_META,	 /* size or blocks differ: fdatasync needs write_inode */
+	AS_NO_WRITEBACK, /* memory only (ramfs): no write-notify faults (P3 of seeds) */
 };
 
 /* t: tree_lock   i: i_mmap_rwsem   w: wb->list_lock   s: at creation   a: atomic */

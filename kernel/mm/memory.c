@@ -67,12 +67,12 @@ static __always_inline enum policy_grant policy_grant(struct address_space *mapp
 }
 
 /*
- * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the page dirty, and then
- * the PTE writable if it is still what the fault saw. In this order: other threads store from the
- * instant the PTE is writable, and a sync that begins after such a store looks for tags without the
- * page lock. Cleaning, which needs the lock, sees both or neither; a page that was made dirty for
- * nothing is written once for nothing (rule 8). An upgrade needs no shootdown (rule 51): a CPU with
- * the read-only entry walks again or faults once for nothing (rule 9).
+ * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the page dirty, and
+ * then the PTE writable if it is still what the fault saw. In this order: other threads store
+ * from the instant the PTE is writable, and a sync that begins after such a store looks for tags
+ * without the page lock. Cleaning, which needs the lock, sees both or neither; a page that was
+ * made dirty for nothing is written once for nothing (rule 8). An upgrade needs no shootdown
+ * (rule 51): a CPU with the read-only entry walks again or faults once for nothing (rule 9).
  */
 static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 {
@@ -91,7 +91,8 @@ static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 	} else {
 		page_set_maybe_dirty(page);
 	}
-	/* No pgtable.lock: nothing but the entry changes, and the comparison is in the instruction. */
+	/* No pgtable.lock: nothing but the entry changes, and the comparison is in the
+	 * instruction. */
 	same = ptep_cmpxchg(vmf->ptep, vmf->orig, new);
 	delay_point("mkwrite_pte_set", page);
 	if (unlikely(!same)) {
@@ -147,8 +148,9 @@ static __always_inline struct page *get_mapped_page(struct vm_fault *vmf)
 
 /*
  * Replace the read-only entry of @old by a writable one of @copy. Going from one frame to another
- * passes through not-present and a flush, so that no CPU reads the old frame once somebody wrote the
- * new one (rule 60). A fault that comes in between may map the file's page again; then we retry.
+ * passes through not-present and a flush, so that no CPU reads the old frame once somebody wrote
+ * the new one (rule 60). A fault that comes in between may map the file's page again; then we
+ * retry.
  */
 static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, struct page *copy)
 {
@@ -177,9 +179,9 @@ static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, stru
 	return VM_FAULT_NOPAGE;
 }
 
-/* A store to a private page that is mapped read-only. @old referenced. Its lock keeps a truncate from
- * dropping it until the copy is mapped: the second unmapping finds the copy then (rule 99), and
- * mapcount tells the truth. */
+/* A store to a private page that is mapped read-only. @old referenced. Its lock keeps a truncate
+ * from dropping it until the copy is mapped: the second unmapping finds the copy then (rule 99),
+ * and mapcount tells the truth. */
 static __noinline vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 {
 	struct page *copy = alloc_page(ALLOC_NORMAL);
@@ -297,7 +299,8 @@ static __noinline vm_fault_t do_file_page(struct vm_fault *vmf)
 	page_get(vmf->page);
 	ret = map_file_page(vmf);
 	if (vmf->write && !writable_unasked(vma)) {
-		/* Mapped read-only first; the store's second half is a write fault like any other. */
+		/* Mapped read-only first; the store's second half is a write fault like any
+		 * other. */
 		vmf->orig = ptep_get(vmf->ptep);
 		if (pte_present(vmf->orig) && !pte_write(vmf->orig) &&
 		    pte_paddr(vmf->orig) == page_to_phys(vmf->page))

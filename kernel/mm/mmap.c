@@ -122,8 +122,8 @@ static void unmap_locked(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_ar
 	}
 }
 
-/* Free the tables that no area needs any more: all between the neighbours, not only below what went,
- * or they would pile up where areas come and go. mmap_lock w held. */
+/* Free the tables that no area needs any more: all between the neighbours, not only below what
+ * went, or they would pile up where areas come and go. mmap_lock w held. */
 static void free_tables(struct mm *mm, vaddr_t start)
 {
 	struct vm_area *next = find_vma_from(mm, start);

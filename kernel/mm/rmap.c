@@ -8,11 +8,11 @@
  *        time; the batch is flushed with the page locks and i_mmap_rwsem held and no spinlock held.
  * Key fact: the CPU sets D concurrently. A live PTE is changed by compare-exchange, never by store.
  *
- * Why i_mmap_rwsem is held through the flush: zap_range() holds it for write from its first exchange
- * to its own flush. Without that, a zap could have taken a D entry away without having flushed it,
- * we would find no PTE, decide "clean", and a store through the stale entry would be lost (B4).
- * And until PG_d_seen was taken: a zap that comes after the cleaning may set it for a store that the
- * next sync owes, where cleaning left the page writable.
+ * Why i_mmap_rwsem is held through the flush: zap_range() holds it for write from its first
+ * exchange to its own flush. Without that, a zap could have taken a D entry away without having
+ * flushed it, we would find no PTE, decide "clean", and a store through the stale entry would be
+ * lost (B4). And until PG_d_seen was taken: a zap that comes after the cleaning may set it for a
+ * store that the next sync owes, where cleaning left the page writable.
  */
 #include "kernel/mm/rmap.h"
 
@@ -69,18 +69,21 @@ static struct page *clean_table(struct vm_area *vma, struct page *page, pte_t *p
 	pgoff_t first = page->index;
 	pgoff_t stop = first + min((u64)ptes_left(va), (vma->end - va) >> PAGE_SHIFT);
 	struct pgtable *pgt = &vma->mm->pgt;
+	u64 changed = 0, seen = 0;
 
 	spin_lock(&pgt->lock);
 	for (; page && page->index < stop; page = page->next) {
 		pgoff_t i = page->index - first;
 
-		++*scanned;
+		seen++;
 		if (clean_pte(ptep + i, page)) {
-			++*cleaned;
+			changed++;
 			tlb_batch_add(batch, pgt, va + (i << PAGE_SHIFT));
 		}
 	}
 	spin_unlock(&pgt->lock);
+	*cleaned += changed;
+	*scanned += seen;
 	return page;
 }
 

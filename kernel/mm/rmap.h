@@ -12,8 +12,8 @@
  * Clean every shared mapping of @pages, on all CPUs: W and D go (or D only where the policy said
  * clear-D). One walk per area over the range the list spans, one shootdown for all, acknowledged on
  * return (rules 22-24, 36, 49). For each page whose PTE had D sets PG_d_seen. Returns the number of
- * PTEs changed. All pages locked, ascending. The caller holds i_mmap_rwsem for read, and until it has
- * taken PG_d_seen. May sleep; cannot fail; allocates nothing.
+ * PTEs changed. All pages locked, ascending. The caller holds i_mmap_rwsem for read, and until it
+ * has taken PG_d_seen. May sleep; cannot fail; allocates nothing.
  */
 u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages);
 

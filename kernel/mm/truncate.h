@@ -11,7 +11,8 @@
  * The file's new size is @size (bytes): publishes mapping->size, and
  * - shrinking: unmaps [new end, old end) everywhere, drops the pages (lock, wait for I/O, cancel
  *   dirtiness), unmaps again for copies made in the race, zeroes the tail of the last page
- *   (rules 99, 102). The caller frees the blocks afterwards: no I/O to them is in flight (rule 103).
+ *   (rules 99, 102). The caller frees the blocks afterwards: no I/O to them is in flight (rule
+ *   103).
  * - growing: zero_old_tail() before, pagecache_isize_extended() after (rule 101).
  * Caller holds i_rwsem for write. Takes invalidate_lock for write when shrinking. 0, or -EIO when
  * the partial last page could not be read (then nothing changed). May sleep.
@@ -22,8 +23,8 @@ int truncate_setsize(struct address_space *mapping, u64 size);
  * become visible (B38). Caller holds i_rwsem w. May sleep. */
 void zero_old_tail(struct address_space *mapping, u64 size);
 
-/* The size has grown from @from: write-protect the page that straddles the old end, so that the next
- * store calls prepare_write for blocks that are now inside (B17). Caller holds i_rwsem w. May
+/* The size has grown from @from: write-protect the page that straddles the old end, so that the
+ * next store calls prepare_write for blocks that are now inside (B17). Caller holds i_rwsem w. May
  * sleep. */
 void pagecache_isize_extended(struct address_space *mapping, u64 from);
 

@@ -3,8 +3,8 @@
  * writeback.c - taking dirty pages of a file in batches and handing them to the file system.
  *
  * Owns:  which pages are picked (TOWRITE), the order lock - clean - mark - unlock - submit.
- * Not:   cleaning (page_dirty.c, rmap.c), blocks and bios (the file system), the thread that does it
- *        by itself (flusher.c).
+ * Not:   cleaning (page_dirty.c, rmap.c), blocks and bios (the file system), the thread that does
+ *        it by itself (flusher.c).
  * Locks: page locks of a batch by rising index; nothing else of this file's.
  * Key fact: all pages of a batch stay locked from before their PTEs are cleaned until PG_writeback
  *        is set, so that one shootdown serves them all and nobody sees a page that is neither dirty
@@ -63,8 +63,8 @@ static void unpick(struct address_space *mapping, struct page *page)
 }
 
 /*
- * Lock @page for writing it. False: not now, not dirty, or gone; then it is not locked. A sync waits
- * for I/O that is in flight, since it may have begun before the store that the sync is for
+ * Lock @page for writing it. False: not now, not dirty, or gone; then it is not locked. A sync
+ * waits for I/O that is in flight, since it may have begun before the store that the sync is for
  * (rule 31); background skips such pages.
  */
 static bool lock_for_write(struct address_space *mapping, struct page *page, enum sync_mode mode)
@@ -158,9 +158,9 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 
 	if (!mapping_writeback(mapping))
 		return 0;
-	/* A sync may look without the lock: the stores it is for have retired long ago. The flusher may
-	 * not: it has just taken the file off the list, and who tags a page now looks there under
-	 * the lock (rule 39). */
+	/* A sync may look without the lock: the stores it is for have retired long ago. The
+	 * flusher may not: it has just taken the file off the list, and who tags a page now looks
+	 * there under the lock (rule 39). */
 	if (wbc->mode != SYNC_NONE) {
 		if (!radix_tagged(&mapping->pages, TAG_DIRTY))
 			return 0;

@@ -58,8 +58,8 @@ int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_
 /* Both. */
 int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
 
-/* throttle.c: called by who dirtied a page of device @wb (NULL: memory only), with no lock held; may
- * sleep when there is too much dirt. */
+/* throttle.c: called by who dirtied a page of device @wb (NULL: memory only), with no lock held;
+ * may sleep when there is too much dirt. */
 void balance_dirty_pages_slow(struct writeback *wb);
 extern s64 background_limit; /* pages; throttle.c */
 

@@ -5,8 +5,8 @@
  * Owns:  removing PTEs of areas, and the rule for those that were dirty.
  * Not:   installing (memory.c), which pages leave the file (truncate.c), tables (pgtable.c).
  * Locks: i_mmap_rwsem (write) from the first exchange until the flush is acknowledged, for areas
- *        that map a file (a truncate, too, finds either the PTE or mapcount 0); pgtable.lock for each
- *        table.
+ *        that map a file (a truncate, too, finds either the PTE or mapcount 0); pgtable.lock for
+ *        each table.
  * Key fact: the page lock ranks above pgtable.lock, so that zapping cannot take it when it finds D.
  *        It sets PG_d_seen before it lets i_mmap_rwsem go; cleaning tests and clears the flag after
  *        its own hold of that lock (design section 6). Without the lock, cleaning finds no PTE and
@@ -31,8 +31,8 @@ struct zap {
 	struct page *pages[ZAP_PAGES];
 };
 
-/* Remove the PTEs of one leaf table's part [va, end); stops early when @z is full. Returns how far it
- * came. */
+/* Remove the PTEs of one leaf table's part [va, end); stops early when @z is full. Returns how
+ * far it came. */
 static vaddr_t zap_table(struct vm_area *vma, pte_t *ptep, vaddr_t va, vaddr_t end, struct zap *z)
 {
 	struct pgtable *pgt = &vma->mm->pgt;

@@ -111,7 +111,8 @@ struct db_thread *db_thread_start(int cpu, int (*fn)(void *), void *arg);
 int db_thread_join(struct db_thread *t);
 
 /* Further address spaces of this program: @fn runs in a thread of space @s, with this program's
- * descriptors; what it maps stays until the space is destroyed. db_space_run returns @fn's result. */
+ * descriptors; what it maps stays until the space is destroyed. db_space_run returns @fn's
+ * result. */
 struct db_space;
 struct db_space *db_space_create(void);
 int db_space_run(struct db_space *s, int (*fn)(void *), void *arg);

@@ -54,8 +54,8 @@ pte_t space_take(struct space *s, unsigned int page, u64 bits);
 /* --- a thread --- */
 
 enum runner_kind {
-	RUNNER_OWNS, /* its CPU: never preempted, so that nothing touches its TLB but its functions */
-	RUNNER_SPINS, /* not preempted while it waits for a command; its functions may do anything */
+	RUNNER_OWNS,   /* its CPU: never preempted, so nothing else touches its TLB */
+	RUNNER_SPINS,  /* not preempted while it waits for a command */
 	RUNNER_SLEEPS, /* waits asleep: its CPU becomes lazy */
 };
 
@@ -75,7 +75,8 @@ struct runner {
 /* False: no memory, and the test has failed. */
 bool runner_start(struct runner *r, enum runner_kind kind, unsigned int cpu, struct pgtable *pgt);
 void runner_stop(struct runner *r);
-/* Let it run @fn(@arg); runner_wait() returns when it has ended. Longer than a minute is a panic. */
+/* Let it run @fn(@arg); runner_wait() returns when it has ended. Longer than a minute is a panic.
+ * */
 void runner_post(struct runner *r, void (*fn)(void *arg), void *arg);
 void runner_wait(struct runner *r);
 void runner_call(struct runner *r, void (*fn)(void *arg), void *arg);
@@ -85,8 +86,8 @@ void runner_settle(struct runner *r);
 /* Spin until @ready(@arg). Longer than a minute is a panic that says @what. Any context. */
 void spin_until(bool (*ready)(void *arg), void *arg, const char *what);
 
-/* Run @body(@arg) pinned to CPU 0 with the background writers of all devices at rest, so that nobody
- * else starts a shootdown. */
+/* Run @body(@arg) pinned to CPU 0 with the background writers of all devices at rest, so that
+ * nobody else starts a shootdown. */
 void pinned(void (*body)(void *arg), void *arg);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_locks.c - exclusion by counting: what is protected is read, and written a moment later, on all
- * CPUs at once, so that two who are inside together lose counts.
+ * test_locks.c - exclusion by counting: what is protected is read, and written a moment later, on
+ * all CPUs at once, so that two who are inside together lose counts.
  *
  * That a wrong order of locks, a forgotten flush and the like end the machine is shown by manual
  * tests, each in a run of its own that expects the panic.

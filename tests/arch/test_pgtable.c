@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pgtable.c - tables: found, made, counted, skipped, given back; and what the kernel's own say.
+ * test_pgtable.c - tables: found, made, counted, skipped, given back; and what the kernel's own
+ * say.
  */
 #include "arch/x86_64/pgtable.h"
 

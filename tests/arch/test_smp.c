@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_smp.c - the CPUs that were started: they all run threads, at once, each with its own data; and
- * vector registers belong to threads.
+ * test_smp.c - the CPUs that were started: they all run threads, at once, each with its own data;
+ * and vector registers belong to threads.
  */
 #include "arch/x86_64/asm/cpu.h"
 #include "kernel/core/clock.h"
@@ -156,7 +156,8 @@ static u64 pattern(u64 thread, u64 turn, u64 i)
 	return (thread + 1) << 48 | turn << 16 | i;
 }
 
-/* Leave the CPU: by yielding, asleep, or by being preempted while we spin until others had turns. */
+/* Leave the CPU: by yielding, asleep, or by being preempted while we spin until others had turns.
+ * */
 static void be_switched(u64 turn)
 {
 	unsigned int cpu = this_cpu()->id, spins = 0;

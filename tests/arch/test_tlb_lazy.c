@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tlb_lazy.c - CPUs that hold a table without using it: who is asked, who is not, and what they
- * find when they come back (rules 61 to 63).
+ * test_tlb_lazy.c - CPUs that hold a table without using it: who is asked, who is not, and what
+ * they find when they come back (rules 61 to 63).
  */
 #include "tests/arch/runner.h"
 

@@ -2,9 +2,9 @@
 /*
  * test_io_error.c - what a program sees when the disk refuses one block of a file.
  *
- * Each needs a disk on which QEMU's blkdebug fails the sectors of block 100 of /pattern.bin, so none
- * is part of test=all: tests.cfg boots them by name. The file holds 1 MiB of 32-bit words, word i
- * is i; the host made it.
+ * Each needs a disk on which QEMU's blkdebug fails the sectors of block 100 of /pattern.bin, so
+ * none is part of test=all: tests.cfg boots them by name. The file holds 1 MiB of 32-bit words,
+ * word i is i; the host made it.
  */
 #include <errno.h>
 
@@ -83,7 +83,8 @@ static u64 on_disk(const struct mapped *m, u64 page)
 	return v;
 }
 
-/* msync says so once; what else was stored is on the disk; the old bytes of the bad block are too. */
+/* msync says so once; what else was stored is on the disk; the old bytes of the bad block are
+ * too. */
 KTEST_FLAGS(fault_injection, file_write_error, KTEST_MANUAL)
 {
 	struct mm *mm = current_thread()->mm;

@@ -4,10 +4,10 @@
  * kept although the PTE changed?
  *
  * Each row is one experiment on one page: a PTE, an access that may cache it, a change of the PTE
- * behind the TLB's back, with or without INVLPG, and one more access. Rows that the kernel relies on
- * must hold on every machine (MUST). The others describe a TLB that keeps its entries until told, as
- * TCG's does: there they must hold too, or the tests that look for missing shootdowns would see
- * nothing; elsewhere an entry may have gone by itself, and the row is only told (SEEN).
+ * behind the TLB's back, with or without INVLPG, and one more access. Rows that the kernel relies
+ * on must hold on every machine (MUST). The others describe a TLB that keeps its entries until
+ * told, as TCG's does: there they must hold too, or the tests that look for missing shootdowns
+ * would see nothing; elsewhere an entry may have gone by itself, and the row is only told (SEEN).
  */
 #include "tests/hw/victim.h"
 
@@ -226,7 +226,8 @@ static void readonly_page(struct victim *v)
 		   again.fault ? "faults" : "succeeds");
 }
 
-/* Without it, the kernel's own stores (write() to a mapping, copies) would escape write-protection. */
+/* Without it, the kernel's own stores (write() to a mapping, copies) would escape
+ * write-protection. */
 KTEST(hw, cr0_wp_makes_ring0_stores_to_readonly_pages_fault)
 {
 	with_victim(readonly_page);

@@ -4,7 +4,8 @@
  *
  * Owns:  INVLPG, CR3 loads and CR0 of the victim: they are the experiment, and not the kernel's
  *        flushing (that is tlb.c's).
- * Key fact: the error code of a refused fault is in the trace ring of its CPU, where fault.c put it.
+ * Key fact: the error code of a refused fault is in the trace ring of its CPU, where fault.c put
+ * it.
  */
 #include "tests/hw/victim.h"
 

@@ -65,8 +65,8 @@ void victim_store(struct victim *v, unsigned int page, u64 value);
 void victim_alone(struct victim *v);
 void victim_alone_end(struct victim *v);
 
-/* INVLPG and store to page 0, again and again; wait until it has tried @more more stores; stop. With
- * a CPU of its own only. */
+/* INVLPG and store to page 0, again and again; wait until it has tried @more more stores; stop.
+ * With a CPU of its own only. */
 void victim_race_start(struct victim *v);
 void victim_race_wait(struct victim *v, u64 more);
 void victim_race_stop(struct victim *v);

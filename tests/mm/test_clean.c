@@ -166,8 +166,8 @@ static int store_to_all(void *arg)
 	return 0;
 }
 
-/* msync of up to WRITEBACK_BATCH pages: one shootdown, whatever the number of CPUs; one interrupt for
- * each other CPU that runs the address space. */
+/* msync of up to WRITEBACK_BATCH pages: one shootdown, whatever the number of CPUs; one interrupt
+ * for each other CPU that runs the address space. */
 KTEST_ON_CPU0(mm_clean, one_shootdown_per_msync)
 {
 	static struct remote others[MAX_CPUS];

@@ -192,8 +192,8 @@ static s64 copy_in_job(struct stage *s, int (*fn)(void *), u64 pos, void *buf, s
 	return c.result;
 }
 
-/* Rule 13: write(fd, p) where p maps the very page that is written: resident or not, clean or dirty,
- * to the same place, forwards, backwards, over the border of a page. */
+/* Rule 13: write(fd, p) where p maps the very page that is written: resident or not, clean or
+ * dirty, to the same place, forwards, backwards, over the border of a page. */
 KTEST_ON_CPU0(mm_filemap, write_from_a_mapping_of_the_same_page)
 {
 	static const struct {

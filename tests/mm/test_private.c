@@ -62,8 +62,8 @@ KTEST_ON_CPU0(mm_private, uncopied_page_shows_the_file)
 	stage_end(&s);
 }
 
-/* Cleaning passes private entries over; removing pages of the file (ZAP_FILE_ONLY) does too, if they
- * are copies; truncation does not (rule 11). */
+/* Cleaning passes private entries over; removing pages of the file (ZAP_FILE_ONLY) does too, if
+ * they are copies; truncation does not (rule 11). */
 KTEST_ON_CPU0(mm_private, copy_survives_all_but_truncation)
 {
 	struct stage s;

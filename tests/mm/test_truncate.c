@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_truncate.c - the end of a file and what lies on both sides of it (rules 40, 98-103; B17, B38).
+ * test_truncate.c - the end of a file and what lies on both sides of it (rules 40, 98-103; B17,
+ * B38).
  */
 #include <sys/errno.h>
 

@@ -5,32 +5,32 @@
  * The file is an array of 8-byte slots. Each slot has one writer, who stores an ever higher number
  * into it, with the slot's own number in the upper bits: so a value says where it belongs and how
  * old it is. Two questions are asked of every value that is seen, in memory or on the disk:
- *	I4  is it at least as new as what had been stored before we began to look (memory), or before
- *	    the sync began that has just ended (disk)?
- *	I5  has somebody stored it, into this slot?
+ *    I4  is it at least as new as what had been stored before we began to look (memory), or before
+ *        the sync began that has just ended (disk)?
+ *    I5  has somebody stored it, into this slot?
  *
  * Why no answer is a false alarm although stores go on meanwhile.
- *	A writer, in this order:		A judge, in this order:
- *	1. begun[s] = n				a. bound = oracle_look(s): epoch, then done[s]
- *	2. store n to the file			b. (sync;) look at the slot: value v
- *	3. done[s] = (epoch, n)			c. begun[s]
- *	x86 keeps stores in order and loads in order. If done[s] said n at (a), the store of n was
- *	visible to all before, so v is n or newer, in memory at once and on the disk once a sync that
- *	began after (a) has ended: v < bound is a loss. If v was read at (b), its begun[s] came before
- *	it, so v > begun[s] at (c) was never stored.
- *	Only the slot's own writer changes begun and done, so that no store overtakes another.
+ *    A writer, in this order:		A judge, in this order:
+ *    1. begun[s] = n				a. bound = oracle_look(s): epoch, then done[s]
+ *    2. store n to the file			b. (sync;) look at the slot: value v
+ *    3. done[s] = (epoch, n)			c. begun[s]
+ *    x86 keeps stores in order and loads in order. If done[s] said n at (a), the store of n was
+ *    visible to all before, so v is n or newer, in memory at once and on the disk once a sync that
+ *    began after (a) has ended: v < bound is a loss. If v was read at (b), its begun[s] came before
+ *    it, so v > begun[s] at (c) was never stored.
+ *    Only the slot's own writer changes begun and done, so that no store overtakes another.
  *
- * Truncation takes slots away and gives them back as zeros, and a store that races with it may be lost
- * or not. So each slot has an epoch, odd while a truncation that can take it is under way:
- *	writer: reads the epoch before the store and says it with done[s]
- *	truncation: epoch becomes odd; dead[s] = what was stored for certain before; the file shrinks
- *		and grows; epoch becomes even
- *	done[s] counts only in its own even epoch: its store began after the last truncation had ended,
- *	and as long as the epoch stands none has begun since. In an even epoch without such a store
- *	the slot holds zero or a store of the truncation's time or later: never one <= dead[s], which
- *	had ended before the file shrank (rule 101: what was cut off does not come back).
- *	A judge who finds another epoch at (c) than at (a), or an odd one, asks I5 alone; of the disk
- *	nothing, for the block may be another's by now.
+ * Truncation takes slots away and gives them back as zeros, and a store that races with it may be
+ * lost or not. So each slot has an epoch, odd while a truncation that can take it is under way:
+ *    writer: reads the epoch before the store and says it with done[s]
+ *    truncation: epoch becomes odd; dead[s] = what was stored for certain before; the file shrinks
+ *    	and grows; epoch becomes even
+ *    done[s] counts only in its own even epoch: its store began after the last truncation had ended,
+ *    and as long as the epoch stands none has begun since. In an even epoch without such a store
+ *    the slot holds zero or a store of the truncation's time or later: never one <= dead[s], which
+ *    had ended before the file shrank (rule 101: what was cut off does not come back).
+ *    A judge who finds another epoch at (c) than at (a), or an odd one, asks I5 alone; of the disk
+ *    nothing, for the block may be another's by now.
  *
  * Numbers have 40 bits, epochs 24.
  */

@@ -1,10 +1,10 @@
 /*
  * zap.pml - one page, one mapping, one remote CPU: which rule for unmapping a dirty page is right?
  *
- * Unmapping finds D in the PTE but cannot take the page lock, which ranks above the page tables. The
- * rule (design section 6; kernel/mm/zap.c, page_dirty.c): i_mmap_rwsem is held for write from the
- * exchange of the PTE until the flush is acknowledged, and PG_d_seen is set before it is let go;
- * cleaning holds it for read from its own exchange until it has taken the flag.
+ * Unmapping finds D in the PTE but cannot take the page lock, which ranks above the page tables.
+ * The rule (design section 6; kernel/mm/zap.c, page_dirty.c): i_mmap_rwsem is held for write from
+ * the exchange of the PTE until the flush is acknowledged, and PG_d_seen is set before it is let
+ * go; cleaning holds it for read from its own exchange until it has taken the flag.
  *
  * Promises: what had retired before an fsync began is on the disk when it returns; and what retired
  * later is there after the next one. tests/models/run asks spin for every variant:
@@ -15,33 +15,26 @@
  *	-DFLAG_TAKEN_LATE	cleaning lets i_mmap_rwsem go before it takes the flag
  *	-DFREE_EARLY	unmapping frees the frame before its flush
  *	-DKEEP_W	cleaning takes D alone (a policy's choice), else W too
- *	-DSTORED	somebody has stored already: D is set, and cached by the remote CPU
  */
 
 #define CLEAN 0
 #define MAYBE 1 /* only the PTE knows */
 #define DIRTY 2
 
-#ifdef STORED
-#define AT_START 1
-#else
-#define AT_START 0
-#endif
-
-bool pte_p = true, pte_w = true, pte_d = AT_START;
-bool tlb = AT_START; /* the remote CPU has a translation, with D: it stores without looking */
+bool pte_p = true, pte_w = true, pte_d = false;
+bool tlb = false; /* the remote CPU has a translation, with D: it stores without looking */
 byte state = MAYBE;
 bool d_seen = false;
 bool page_lock = false, i_mmap = false;
 bool freed = false; /* the frame is somebody else's */
-byte mem = AT_START, disk = 0; /* the last value stored, and the last on the disk */
+byte mem = 0, disk = 0; /* the last value stored, and the last on the disk */
 byte ended = 0;
 
 #define LOCK(l)	  atomic { !l -> l = true }
 #define UNLOCK(l) l = false
 
 /* The remote CPU stores twice, unless it takes a fault: then the store is another story. */
-active proctype Storer()
+proctype Storer()
 {
 	byte n = 0;
 
@@ -59,7 +52,7 @@ active proctype Storer()
 	ended++
 }
 
-active proctype Unmapper()
+proctype Unmapper()
 {
 	bool d;
 
@@ -91,7 +84,7 @@ active proctype Unmapper()
 	ended++
 }
 
-active proctype Syncer()
+proctype Syncer()
 {
 	byte owed;
 	bool dirty, touched;
@@ -143,7 +136,7 @@ done:
 }
 
 /* When all is quiet: the next fsync. */
-active proctype NextSyncer()
+proctype NextSyncer()
 {
 	ended == 3;
 	if
@@ -151,4 +144,13 @@ active proctype NextSyncer()
 	:: else
 	fi;
 	assert(disk == mem)
+}
+
+init
+{
+	if
+	:: skip
+	:: mem = 1; pte_d = true; tlb = true /* somebody has stored already */
+	fi;
+	atomic { run Storer(); run Unmapper(); run Syncer(); run NextSyncer() }
 }

@@ -9,8 +9,8 @@
  *	no D: "never stored to", nothing is
  *	written, and the store is lost
  *
- * K has to see that the PTE changed, and look again. The same when the PTE is removed: what counts is
- * the D that the exchange brings back, not the one that was there when T looked.
+ * K has to see that the PTE changed, and look again. The same when the PTE is removed: what
+ * counts is the D that the exchange brings back, not the one that was there when T looked.
  */
 #include "tests/util.h"
 

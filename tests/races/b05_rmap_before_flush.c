@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b05_rmap_before_flush.c - B5: what a PTE held is let go before its last translation is gone (rules
- * 38, 56; promise P6).
+ * b05_rmap_before_flush.c - B5: what a PTE held is let go before its last translation is gone
+ * (rules 38, 56; promise P6).
  *
  *	T (munmap)			K				W
  *	exchanges the PTE

@@ -8,8 +8,8 @@
  *	finds more dirty pages, writes them
  *					... and so on, to the end of a file without end
  *
- * S marks first what was dirty when it came, and writes only that. A mark is taken off by nobody but
- * who starts to write the page:
+ * S marks first what was dirty when it came, and writes only that. A mark is taken off by nobody
+ * but who starts to write the page:
  *
  *	S				K (background)			W
  *					writes the page, old bytes
@@ -59,7 +59,8 @@ KTEST_ON_CPU0(races, b25_sync_livelock)
 		if (testfs_platter(fs, i, 0) != i + 1)
 			ktest_fail(__FILE__, __LINE__, "page %lu is not on the disk",
 				   (unsigned long)i);
-	/* What was stored later may be there or not; but not all of it up to the end of the file. */
+	/* What was stored later may be there or not; but not all of it up to the end of the file.
+	 * */
 	first_of_next = testfs_platter(fs, (NR_CHUNKS - 1) * CHUNK, 0);
 	EXPECT_EQ(first_of_next, 0);
 	EXPECT(dirtied < NR_CHUNKS * CHUNK);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b34_liveness.c - B34: a page may be cleaned between a store's fault and the store (rule 8). Then it
- * faults again; but it must get through, however often the page is cleaned.
+ * b34_liveness.c - B34: a page may be cleaned between a store's fault and the store (rule 8).
+ * Then it faults again; but it must get through, however often the page is cleaned.
  */
 #include "kernel/core/stat.h"
 #include "tests/util.h"

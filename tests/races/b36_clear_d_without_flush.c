@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b36_clear_d_without_flush.c - B36: a PTE was cleaned, and a CPU still has the old one (rules 22, 24,
- * 46, 52).
+ * b36_clear_d_without_flush.c - B36: a PTE was cleaned, and a CPU still has the old one (rules
+ * 22, 24, 46, 52).
  *
  *	K (fsync)			W
  *					stores 1: entry cached, writable and dirty

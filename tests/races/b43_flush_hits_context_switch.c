@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b43_flush_hits_context_switch.c - B43: a CPU that uses the address space no more, or not yet, when
- * the shootdown comes (rules 61-63).
+ * b43_flush_hits_context_switch.c - B43: a CPU that uses the address space no more, or not yet,
+ * when the shootdown comes (rules 61-63).
  *
  *	W's CPU				K (fsync)
  *	caches W+D, W goes to sleep;

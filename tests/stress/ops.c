@@ -152,7 +152,9 @@ static void op_write(struct worker *w)
 	start += offset;
 	for (u64 i = 0; i < nr; i++)
 		w->buffer[i] = oracle_next(&w->stress->oracle, start + i, &epoch[i]);
+	down_read(&w->stress->growing);
 	done = vfs_pwrite(w->stress->file, w->buffer, nr * ORACLE_SLOT, start * ORACLE_SLOT);
+	up_read(&w->stress->growing);
 	EXPECT_EQ(done, nr * ORACLE_SLOT);
 	for (s64 i = 0; i < done / ORACLE_SLOT; i++)
 		oracle_stored(&w->stress->oracle, start + (u64)i, w->buffer[i], epoch[i]);
@@ -278,33 +280,49 @@ static void judge_old_end(struct worker *w, u64 slot)
 	stress_judge_disk(w, page, 1, NULL);
 }
 
-/* Down, perhaps to somewhere else, and up again. Half of the cuts take little, and half go through
- * a page between slots of ours. */
-static void op_cut(struct worker *w)
+/* Down, perhaps to somewhere else, and up again. Half of the cuts take little. */
+static void cut_anywhere(struct worker *w)
 {
 	u64 first = draw(w, 2) ? draw(w, STRESS_SLOTS) :
 				 STRESS_SLOTS - 1 - draw(w, STRESS_SLOTS / 8);
-	struct stress *s = w->stress;
-	bool mine = draw(w, 2);
 
-	if (mine) {
-		first = run_start(draw_own_run(w)) + 1 + draw(w, STRESS_RUN / 2 - 2);
-		store_slot(w, first); /* its page is dirty and writable now, if it is mapped */
-	}
-	mutex_lock(&s->cutting);
-	oracle_cut_begin(&s->oracle, first);
+	oracle_cut_begin(&w->stress->oracle, first);
 	truncate(w, first);
 	if (draw(w, 2))
 		sleep_ns(draw(w, 200) * NSEC_PER_USEC);
-	if (mine && first % ORACLE_PAGE_SLOTS)
-		store_behind_end(w, first);
-	else if (draw(w, 2))
+	if (draw(w, 2))
 		truncate(w, first + draw(w, STRESS_SLOTS - first));
 	truncate(w, STRESS_SLOTS);
-	oracle_cut_end(&s->oracle, first);
+	oracle_cut_end(&w->stress->oracle, first);
+}
+
+/* Through a page, before a slot of ours, while nobody else makes the file grow. */
+static void cut_before_own(struct worker *w)
+{
+	u64 slot = run_start(draw_own_run(w)) + 1 + draw(w, STRESS_RUN / 2 - 2);
+
+	store_slot(w, slot); /* its page is dirty and writable now, if it is mapped */
+	down_write(&w->stress->growing);
+	oracle_cut_begin(&w->stress->oracle, slot);
+	truncate(w, slot);
+	if (slot % ORACLE_PAGE_SLOTS)
+		store_behind_end(w, slot);
+	truncate(w, STRESS_SLOTS);
+	oracle_cut_end(&w->stress->oracle, slot);
+	up_write(&w->stress->growing);
+	judge_old_end(w, slot);
+}
+
+static void op_cut(struct worker *w)
+{
+	struct stress *s = w->stress;
+
+	mutex_lock(&s->cutting);
+	if (draw(w, 2))
+		cut_anywhere(w);
+	else
+		cut_before_own(w);
 	mutex_unlock(&s->cutting);
-	if (mine)
-		judge_old_end(w, first);
 	w->count[NR_CUTS]++;
 }
 

@@ -26,9 +26,9 @@ struct stress_space {
 };
 
 /*
- * An access that is refused while the page is MAPPED, or that succeeds while it is GONE, from before
- * the access to after it, is a bug (unless a truncation explains it). An msync must have synced what
- * was MAPPED from before to after.
+ * An access that is refused while the page is MAPPED, or that succeeds while it is GONE, from
+ * before the access to after it, is a bug (unless a truncation explains it). An msync must have
+ * synced what was MAPPED from before to after.
  */
 enum mapped_phase { MAPPED, UNMAPPING, GONE, MAPPING };
 
@@ -80,6 +80,7 @@ struct stress {
 	ktime_t end;	    /* c */
 	struct oracle oracle;
 	struct mutex cutting; /* one truncation at a time */
+	struct rwsem growing; /* who holds it to write knows where the end of the file is */
 	unsigned int nr_spaces, nr_workers;
 	struct stress_space space[STRESS_SPACES];
 	struct worker worker[STRESS_THREADS];

@@ -2,8 +2,8 @@
 /*
  * test_oracle.c - a random mix of everything on one file, judged by the oracle.
  *
- * Arguments: seed= repeats what each thread does (printed); oracle_ops= makes each thread do so many
- * operations however long it takes, instead of as many as fit in oracle_ms=.
+ * Arguments: seed= repeats what each thread does (printed); oracle_ops= makes each thread do so
+ * many operations however long it takes, instead of as many as fit in oracle_ms=.
  *
  * The file stays as /oracle-NAME.dat on the root's disk, and "# verify" tells the host what it must
  * find there. Where the root is in memory, an ext2 on a RAM disk serves instead.
@@ -176,6 +176,7 @@ static bool begin(struct stress *s, const struct plan *plan, u64 seed)
 	unsigned int workers = max(plan->cpus, min(2 * plan->cpus, (unsigned int)USUAL_WORKERS));
 
 	mutex_init(&s->cutting, "cutting", RANK_NONE);
+	rwsem_init(&s->growing, "growing", RANK_NONE);
 	EXPECT_EQ(vfs_open(s->path, O_RW | FS_O_CREAT | FS_O_TRUNC, 0644, &s->file), 0);
 	if (!s->file)
 		return false;
@@ -286,7 +287,8 @@ KTEST(oracle, with_truncate)
 	run(&(struct plan){ "with_truncate", ROOT_DISK, nr_cpus, true });
 }
 
-/* Writes that take long and end out of order, read memory early or late, blocks smaller than pages. */
+/* Writes that take long and end out of order, read memory early or late, blocks smaller than
+ * pages. */
 KTEST(oracle, on_ramblk_held)
 {
 	run(&(struct plan){ "on_ramblk_held", HELD_RAM_DISK, nr_cpus, true });
