@@ -179,8 +179,7 @@ struct stage {
 
 /* False: no memory; the test has failed and nothing is left. */
 bool stage_begin(struct stage *s, u64 pages);
-/* Unmaps what is left of s->map; other mappings of the file in other address spaces must be gone.
- * */
+/* Unmaps what is left of s->map; mappings of the file in other address spaces must be gone. */
 void stage_end(struct stage *s);
 /* munmap() of the first page of s->map, for job_start(). */
 int stage_munmap_job(void *stage);
@@ -192,8 +191,7 @@ pte_t test_pte(struct mm *mm, const void *p); /* 0 if there is none */
 /* What a counter has grown by since @before. */
 u64 stat_since(const struct stats *before, enum stat_id id);
 
-/* --- policies that ask for trouble: pages that are writable without notice ---------------------
- * */
+/* --- policies that ask for trouble: pages that are writable without notice ------------------- */
 
 extern const struct dirty_policy test_policy_silent;  /* cleaning write-protects */
 extern const struct dirty_policy test_policy_clear_d; /* cleaning takes D alone */

@@ -2,16 +2,16 @@
 /*
  * page_dirty.h - the one owner of a page's dirty state.
  *
- * from, to               when                                                function
- * CLEAN to DIRTY         a notified store, or write()                        set_page_dirty
- * CLEAN to MAYBE_DIRTY   mapped writable without notice, every D clear then  page_set_maybe_dirty
- * MAYBE_DIRTY to DIRTY   a D bit was found by asking                         page_harvest
- * flag PG_d_seen         a D bit was found while unmapping                   page_note_d_seen
- * DIRTY, MAYBE to CLEAN  cleaned for I/O with write-protect                  clear_pages_dirty_for_io
- * DIRTY to MAYBE_DIRTY   cleaned for I/O with clear-D only                   the same
- * any to CLEAN           the data is discarded by truncate; no PTE is left   cancel_page_dirty
- * WRITEBACK on           I/O is about to start; dirtiness not touched        set_pages_writeback
- * WRITEBACK off          I/O finished; dirtiness not touched                 end_page_writeback
+ * from, to               when                                             function
+ * CLEAN to DIRTY         a notified store, or write()                     set_page_dirty
+ * CLEAN to MAYBE_DIRTY   mapped writable without notice, every D clear    page_set_maybe_dirty
+ * MAYBE_DIRTY to DIRTY   a D bit was found by asking                      page_harvest
+ * flag PG_d_seen         a D bit was found while unmapping                page_note_d_seen
+ * DIRTY/MAYBE to CLEAN   cleaned for I/O with write-protect               clear_pages_dirty_for_io
+ * DIRTY to MAYBE_DIRTY   cleaned for I/O with clear-D only                the same
+ * any to CLEAN           the data is discarded by truncate; no PTE is left  cancel_page_dirty
+ * WRITEBACK on           I/O is about to start; dirtiness not touched     set_pages_writeback
+ * WRITEBACK off          I/O finished; dirtiness not touched              end_page_writeback
  *
  * Promises (design section 6): P1 CLEAN implies no writable PTE and no CPU with a writable
  * translation. P2 a PTE with D implies not CLEAN. P3 TAG_DIRTY if and only if not CLEAN. P4 a store

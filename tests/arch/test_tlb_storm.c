@@ -13,7 +13,7 @@
 /* --- B42: everybody stores, everybody flushes, everybody answers --- */
 
 #define CROSS_ROUNDS 2000
-#define CROSS_NS     NSEC_PER_SEC
+#define CROSS_NS     (2 * NSEC_PER_SEC)
 #define PEEK_NS	     (300 * NSEC_PER_USEC)
 #define STORE_TURNS  50 /* between two cleanings: flushes should meet stores, not each other */
 

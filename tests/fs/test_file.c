@@ -206,7 +206,7 @@ KTEST(file, truncate_down_and_up_leaves_zeros)
 
 KTEST(file, truncate_gives_blocks_back)
 {
-	static const u64 sizes[] = { 3000000, 1000000, 300000, 70000, 49153, 49152, 12289, 1025, 1 };
+	static const u64 size[] = { 3000000, 1000000, 300000, 70000, 49153, 49152, 12289, 1025, 1 };
 	struct file *file;
 	u64 free;
 
@@ -216,9 +216,9 @@ KTEST(file, truncate_gives_blocks_back)
 	free = fst_free_blocks("/");
 	file = fst_open(DIR "/a", O_RW | FS_O_CREAT);
 	EXPECT(file && fst_write(file, 0, 3000000, 1));
-	for (u32 i = 0; file && i < ARRAY_SIZE(sizes); i++) {
-		EXPECT_EQ(vfs_ftruncate(file, sizes[i]), 0);
-		EXPECT(fst_check(file, 0, sizes[i], 1));
+	for (u32 i = 0; file && i < ARRAY_SIZE(size); i++) {
+		EXPECT_EQ(vfs_ftruncate(file, size[i]), 0);
+		EXPECT(fst_check(file, 0, size[i], 1));
 	}
 	EXPECT(file && vfs_ftruncate(file, 0) == 0);
 	EXPECT_EQ(fst_stat(DIR "/a").blocks, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_msync.c - msync() and fsync(): whose stores, which range, which errors (rules 68-73, 113;
- * B39).
+ * test_msync.c - msync() and fsync(): whose stores, which range, which errors (rules 68-73,
+ * 113; B39).
  */
 #include <sys/errno.h>
 

@@ -12,8 +12,7 @@ static void store(struct testfs *fs, pgoff_t page, u64 v)
 	EXPECT_EQ(testfs_write(fs, page << PAGE_SHIFT, &v, sizeof(v)), sizeof(v));
 }
 
-/* Around the sizes of a gang, a leaf of the tree and a batch; every page, every second, every
- * 65th. */
+/* Around the sizes of a gang, a leaf of the tree and a batch; every page, every 2nd or 65th. */
 KTEST_ON_CPU0(mm_writeback, batches_of_every_size)
 {
 	static const u64 sizes[] = { 1, 63, 64, 65, 128, 960, 961, 1023, 1024, 1025, 1100 };
@@ -207,8 +206,7 @@ KTEST_ON_CPU0(mm_writeback, nr_dirty_is_exact)
 		store(s.fs, i, 2);
 	check_count(s.fs, base, "written");
 
-	/* From silently writable to known dirty, by write() and by a store: one page all the
-	 * time. */
+	/* From silently writable to known dirty, by write() and by a store: still one page. */
 	s.fs->mapping.policy = &test_policy_silent;
 	EXPECT_EQ(testfs_fsync(s.fs), 0);
 	check_count(s.fs, base, "synced");

@@ -25,7 +25,7 @@
  *    writer: reads the epoch before the store and says it with done[s]
  *    truncation: epoch becomes odd; dead[s] = what was stored for certain before; the file shrinks
  *    	and grows; epoch becomes even
- *    done[s] counts only in its own even epoch: its store began after the last truncation had ended,
+ *    done[s] counts only in its own even epoch: its store began after the last truncation ended,
  *    and as long as the epoch stands none has begun since. In an even epoch without such a store
  *    the slot holds zero or a store of the truncation's time or later: never one <= dead[s], which
  *    had ended before the file shrank (rule 101: what was cut off does not come back).

@@ -59,8 +59,7 @@ KTEST_ON_CPU0(races, b25_sync_livelock)
 		if (testfs_platter(fs, i, 0) != i + 1)
 			ktest_fail(__FILE__, __LINE__, "page %lu is not on the disk",
 				   (unsigned long)i);
-	/* What was stored later may be there or not; but not all of it up to the end of the file.
-	 * */
+	/* What was stored later may be there or not; but not all of it, up to the end. */
 	first_of_next = testfs_platter(fs, (NR_CHUNKS - 1) * CHUNK, 0);
 	EXPECT_EQ(first_of_next, 0);
 	EXPECT(dirtied < NR_CHUNKS * CHUNK);
