@@ -134,43 +134,58 @@ static void note_read_error(struct address_space *mapping, pgoff_t index, int er
 	       inode->sb->dev->name, (unsigned long)mapping->ino, (unsigned long)index, error);
 }
 
+static void end_write(struct bio *bio);
+
+/*
+ * A request of several pages failed: one bad block must not take its neighbours' stores with it, so
+ * each page goes again alone. In an interrupt there may be no memory for that; then all have failed.
+ */
+static void write_singly(struct bio *bio)
+{
+	struct page *page, *next;
+	sector_t sector = bio->sector;
+
+	for (page = bio->pages.first; page; page = next, sector += PAGE_SIZE >> SECTOR_SHIFT) {
+		struct bio *one = bio_alloc(bio->dev, BIO_WRITE, sector);
+
+		next = page->next;
+		if (!one) {
+			note_write_error(page->mapping, page->index, bio->status);
+			end_page_writeback(page);
+			continue;
+		}
+		BUG_ON(!bio_add(one, page_to_phys(page), PAGE_SIZE));
+		page_list_add(&one->pages, page);
+		one->end_io = end_write;
+		submit_bio(one);
+	}
+}
+
 static void end_write(struct bio *bio)
 {
+	if (unlikely(bio->status && bio->pages.nr > 1)) {
+		write_singly(bio);
+		bio_free(bio);
+		return;
+	}
 	if (unlikely(bio->status))
 		note_write_error(bio->pages.first->mapping, bio->pages.first->index, bio->status);
 	end_pages_writeback(&bio->pages);
 	bio_free(bio);
 }
 
-/*
- * One bad sector fails a request of many pages, most of which are fine, and some of which nobody
- * asked for. They are unlocked as if they had not been read: who wants one finds it not up to
- * date and reads it alone, and only that read decides.
- */
-static void end_read_together(struct bio *bio)
-{
-	struct page *page, *next;
-
-	for (page = bio->pages.first; page; page = next) {
-		next = page->next;
-		unlock_page_io(page);
-		page_put(page);
-	}
-}
-
+/* When a request of several pages failed, none is known to be bad: each is read again, alone, by
+ * who needs it. */
 static void end_read(struct bio *bio)
 {
+	int error = bio->status && bio->pages.nr > 1 ? -EAGAIN : bio->status;
 	struct page *page, *next;
 
-	if (unlikely(bio->status && bio->pages.nr > 1)) {
-		end_read_together(bio);
-	} else {
-		for (page = bio->pages.first; page; page = next) {
-			next = page->next;
-			if (unlikely(bio->status))
-				note_read_error(page->mapping, page->index, bio->status);
-			filemap_end_read(page, bio->status);
-		}
+	if (unlikely(error && error != -EAGAIN))
+		note_read_error(bio->pages.first->mapping, bio->pages.first->index, error);
+	for (page = bio->pages.first; page; page = next) {
+		next = page->next;
+		filemap_end_read(page, error);
 	}
 	bio_free(bio);
 }

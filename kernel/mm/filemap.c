@@ -117,9 +117,9 @@ void remove_from_page_cache(struct page *page)
 
 void filemap_end_read(struct page *page, int error)
 {
-	if (error)
+	if (error && error != -EAGAIN)
 		set_bit(&page->flags, PG_error);
-	else
+	if (!error)
 		set_bit(&page->flags, PG_uptodate);
 	unlock_page_io(page);
 	page_put(page);

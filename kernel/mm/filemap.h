@@ -23,8 +23,8 @@ struct page *find_or_create_page(struct address_space *mapping, pgoff_t index);
  * -EIO, -ENOMEM; *@out untouched then. May sleep. */
 int read_mapping_page(struct address_space *mapping, pgoff_t index, struct readahead *ra,
 		      struct page **out);
-/* For a_ops->readpages: the page is read, or @error. Sets PG_uptodate or PG_error and unlocks. Any
- * context. */
+/* For a_ops->readpages: the page is read, or @error; -EAGAIN: not read, and not its fault. Sets
+ * PG_uptodate or PG_error and unlocks. Any context. */
 void filemap_end_read(struct page *page, int error);
 /* Take a locked page out of the tree and drop the tree's reference. Clean, not under I/O,
  * unmapped. */

@@ -41,10 +41,10 @@ static u64 *word_of(const struct mapped *m, u64 page)
 	return (u64 *)(m->va + page * PAGE_SIZE);
 }
 
-/* The first eight bytes of a page: words 1024 p and 1024 p + 1. */
+/* The first word of a page. */
 static u64 expected(u64 page)
 {
-	return page * 1024 | (page * 1024 + 1) << 32;
+	return page * PAGE_SIZE / sizeof(u64);
 }
 
 /* One page cannot be loaded, by read() and by a load; all others can; nothing panics. */
