@@ -20,6 +20,15 @@
 #define FOREIGN 0xf0f0f0f0f0f0f0f0UL
 #define OWN	0x0123456789abcdefUL
 
+/* A stale entry may leave a busy machine's TLB by itself; not every time. */
+#define ROUNDS 10
+
+static void repeat(void (*round)(void))
+{
+	for (unsigned int i = 0; i < ROUNDS && !ktest_failed(); i++)
+		round();
+}
+
 /* Somebody else gets frames, those that were freed last first. */
 static void take_frames(struct page **frames)
 {
@@ -50,7 +59,7 @@ static unsigned int give_frames(struct page **frames)
 }
 
 /* The page of a file, clean: dropped from the cache it may be, but not from under W. */
-KTEST_ON_CPU0(races, b05_rmap_before_flush)
+static void rmap_before_flush(void)
 {
 	static struct page *frames[FRAMES];
 	struct stage s;
@@ -77,8 +86,13 @@ KTEST_ON_CPU0(races, b05_rmap_before_flush)
 	stage_end(&s);
 }
 
+KTEST_ON_CPU0(races, b05_rmap_before_flush)
+{
+	repeat(rmap_before_flush);
+}
+
 /* Memory of nobody but W: its frame may be used again only when W cannot reach it. */
-KTEST_ON_CPU0(races, b05_free_before_flush)
+static void free_before_flush(void)
 {
 	static struct page *frames[FRAMES];
 	struct stage s;
@@ -105,9 +119,14 @@ KTEST_ON_CPU0(races, b05_free_before_flush)
 	stage_end(&s);
 }
 
+KTEST_ON_CPU0(races, b05_free_before_flush)
+{
+	repeat(free_before_flush);
+}
+
 /* And once munmap() has returned, no CPU may have anything left. (The second page keeps the table:
  * freeing that makes every CPU forget all.) */
-KTEST_ON_CPU0(races, b05_nothing_left_after_munmap)
+static void nothing_left_after_munmap(void)
 {
 	struct stage s;
 
@@ -119,4 +138,9 @@ KTEST_ON_CPU0(races, b05_nothing_left_after_munmap)
 	EXPECT_EQ(testfs_fsync(s.fs), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 1);
 	stage_end(&s);
+}
+
+KTEST_ON_CPU0(races, b05_nothing_left_after_munmap)
+{
+	repeat(nothing_left_after_munmap);
 }
