@@ -23,7 +23,7 @@ export CROSS BUILD NEWLIB ACCEL
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test kernel iso image host-test lint bench mutants gdb format clean distclean
+.PHONY: help run test kernel iso image host-test lint bench mutants models gdb format clean distclean
 .PHONY: stand-in FORCE
 
 # All processors, unless the command line says otherwise or cleans first.
@@ -36,6 +36,7 @@ make run        boot the ISO on CPUS processors: demonstration, then a shell (qu
 make test       all tests; T=name or T=pattern picks some
 make bench      the instructions that each figure takes, against bench/limits.json
 make mutants    break the kernel in each known way: does a test notice? T=name picks some
+make models     the Promela models of tests/models, with spin
 make lint       layers, style, format
 make host-test  the pure C parts on this machine, with sanitizers
 make gdb        QEMU stopped at the first instruction, with gdb on it
@@ -156,6 +157,9 @@ test: $(ELF) $(ISO)
 given = $(if $(filter file,$(origin $(1))),$(2),$($(1)))
 bench: $(ELF)
 	@bench/run --cpus $(call given,CPUS,1) --mem $(call given,MEM,3G) --args '$(ARGS)'
+
+models: build/setup.stamp
+	@tests/models/run
 
 mutants: $(ELF)
 	@tests/mutants/run $(T)

@@ -405,13 +405,13 @@ KTEST(mount, write_error_is_told_once_by_fsync)
 	file = fst_open(fst_path(&d, "f"), O_RW);
 	if (file) {
 		EXPECT_EQ(vfs_bmap(file, 100000, &sector), 0);
-		ramblk_fail(d.dev, BIO_WRITE, sector, sector, 1, 1, -EIO);
+		ramblk_fail(d.dev, BIO_WRITE, sector, sector, 1, 1000, -EIO);
 		EXPECT(fst_write(file, 99000, 5000, 2));
 		EXPECT_EQ(vfs_fsync(file, false), -EIO);
+		ramblk_fail(d.dev, BIO_WRITE, 0, 0, 0, 0, 0);
 		EXPECT_EQ(vfs_fsync(file, false), 0);
 		EXPECT(fst_write(file, 99000, 5000, 3));
 		EXPECT_EQ(vfs_fsync(file, false), 0);
-		ramblk_fail(d.dev, BIO_WRITE, 0, 0, 0, 0, 0);
 		file_put(file);
 	}
 	fst_disk_end(&d, FST_SOUND);

@@ -55,12 +55,14 @@ static u64 draw_own_run(struct worker *w)
 /* What could explain that an access is refused, or not. */
 struct excuse {
 	u32 mapped, epoch;
+	u64 behind_end;
 };
 
 static struct excuse excuse_for(struct worker *w, u64 slot)
 {
-	return (struct excuse){ atomic_load(&w->space->mapped[slot / ORACLE_PAGE_SLOTS]),
-				atomic_load(&w->stress->oracle.epoch[slot]) };
+	return (struct excuse){ .mapped = atomic_load(&w->space->mapped[slot / ORACLE_PAGE_SLOTS]),
+				.epoch = atomic_load(&w->stress->oracle.epoch[slot]),
+				.behind_end = atomic_load(&w->stress->behind_end) };
 }
 
 /* One load or store of @slot ended with @err; @before was taken before it. */
@@ -71,6 +73,10 @@ static void judge_access(struct worker *w, u64 slot, struct excuse before, int e
 
 	if (err)
 		w->count[NR_REFUSED]++;
+	if (!err && now.behind_end == before.behind_end &&
+	    slot >= (now.behind_end & STRESS_NO_SLOT))
+		ktest_fail(__FILE__, __LINE__, "a %s of slot %lu succeeded behind the end (B15)",
+			   what, (unsigned long)slot);
 	if (now.mapped != before.mapped)
 		return;
 	if (!err && mapped_phase(now.mapped) == GONE)
@@ -253,8 +259,17 @@ static void truncate(struct worker *w, u64 slots)
 	EXPECT_EQ(vfs_ftruncate(w->stress->file, slots * ORACLE_SLOT), 0);
 }
 
+/* The file ends before @slot for as long as we hold `growing`: pages behind its last one are gone. */
+static void tell_end(struct worker *w, u64 slot)
+{
+	u64 first = slot == STRESS_NO_SLOT ? slot : ALIGN_UP(slot, ORACLE_PAGE_SLOTS);
+	struct stress *s = w->stress;
+
+	(void)atomic_xchg(&s->behind_end, ((s->behind_end >> 32) + 1) << 32 | first);
+}
+
 /*
- * @slot is ours and the first behind the end, within a page: a store there may succeed. It must be
+ * @slot is ours and lies behind the end, in the same page: a store there may succeed. It must be
  * gone when the file has grown over it (B38).
  */
 static void store_behind_end(struct worker *w, u64 slot)
@@ -262,6 +277,7 @@ static void store_behind_end(struct worker *w, u64 slot)
 	u64 value;
 
 	store_slot(w, slot);
+	tell_end(w, STRESS_NO_SLOT);
 	truncate(w, STRESS_SLOTS);
 	if (!probe_load8(address_of(slot), &value) && value)
 		ktest_fail(__FILE__, __LINE__,
@@ -296,19 +312,25 @@ static void cut_anywhere(struct worker *w)
 	oracle_cut_end(&w->stress->oracle, first);
 }
 
-/* Through a page, before a slot of ours, while nobody else makes the file grow. */
-static void cut_before_own(struct worker *w)
+/* Through a run of ours, while nobody else makes the file grow. A run is longer than a block may be:
+ * what is stored behind the end, and where it was, may need another block than what was kept. */
+static void cut_own_run(struct worker *w)
 {
-	u64 slot = run_start(draw_own_run(w)) + 1 + draw(w, STRESS_RUN / 2 - 2);
+	u64 run = run_start(draw_own_run(w)), half = STRESS_RUN / 2, cut, slot;
 
+	cut = run + 1 + draw(w, half - 2);
+	slot = run + half + draw(w, half);
+	if (cut / ORACLE_PAGE_SLOTS != slot / ORACLE_PAGE_SLOTS || !run)
+		slot = cut;
 	store_slot(w, slot); /* its page is dirty and writable now, if it is mapped */
 	down_write(&w->stress->growing);
-	oracle_cut_begin(&w->stress->oracle, slot);
-	truncate(w, slot);
-	if (slot % ORACLE_PAGE_SLOTS)
-		store_behind_end(w, slot);
-	truncate(w, STRESS_SLOTS);
-	oracle_cut_end(&w->stress->oracle, slot);
+	oracle_cut_begin(&w->stress->oracle, cut);
+	truncate(w, cut);
+	tell_end(w, cut);
+	if (draw(w, 2))
+		sleep_ns(draw(w, 500) * NSEC_PER_USEC);
+	store_behind_end(w, slot);
+	oracle_cut_end(&w->stress->oracle, cut);
 	up_write(&w->stress->growing);
 	judge_old_end(w, slot);
 }
@@ -321,7 +343,7 @@ static void op_cut(struct worker *w)
 	if (draw(w, 2))
 		cut_anywhere(w);
 	else
-		cut_before_own(w);
+		cut_own_run(w);
 	mutex_unlock(&s->cutting);
 	w->count[NR_CUTS]++;
 }
@@ -336,7 +358,7 @@ static const struct {
 	{ op_store, 120, false }, { op_load, 20, false },  { op_read, 10, false },
 	{ op_write, 10, false },  { op_msync, 10, false }, { op_async, 4, false },
 	{ op_fsync, 3, false },	  { op_kick, 3, false },   { op_remap, 5, false },
-	{ op_cut, 3, true },
+	{ op_cut, 5, true },
 };
 
 static void any_op(struct worker *w)

@@ -81,6 +81,9 @@ struct stress {
 	struct oracle oracle;
 	struct mutex cutting; /* one truncation at a time */
 	struct rwsem growing; /* who holds it to write knows where the end of the file is */
+	/* a: how often << 32 | first slot of the pages that lie behind the end for certain, or all
+	 * ones: none do. From before an access to after it the same: it must be refused. */
+	u64 behind_end;
 	unsigned int nr_spaces, nr_workers;
 	struct stress_space space[STRESS_SPACES];
 	struct worker worker[STRESS_THREADS];
@@ -92,6 +95,8 @@ int stress_worker(void *arg);
 
 /* Slots of one writer lie together in runs, which straddle the borders of pages. */
 #define STRESS_RUN 128UL
+
+#define STRESS_NO_SLOT 0xffffffffUL
 
 /*
  * check.c. Slots [first, first + nr). First look, then sync, then judge what is on the disk; pages

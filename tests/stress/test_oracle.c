@@ -43,6 +43,15 @@ struct plan {
 
 /* --- dawdling at the places where it matters --- */
 
+/* A fault between finding its page and locking it: long enough for a file to shrink and grow. */
+static void dawdle_long(void *object, void *arg)
+{
+	u64 dice = rdtsc() * 0x9e3779b97f4a7c15ul >> 40;
+
+	if (!(dice & 15))
+		sleep_ns((dice >> 8 & 4095) * NSEC_PER_USEC);
+}
+
 static const char *const points[] = {
 	"zap_before_flush",	    "mkclean_before_flush",    "tlb_before_flush",
 	"cleaned_before_writeback", "fault_before_install",    "mkwrite_done",
@@ -72,12 +81,14 @@ static void dawdle_begin(void)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(points); i++)
 		EXPECT_EQ(delay_arm(points[i], dawdle, NULL), 0);
+	EXPECT_EQ(delay_arm("fault_page_found", dawdle_long, NULL), 0);
 }
 
 static void dawdle_end(void)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(points); i++)
 		delay_disarm(points[i]);
+	delay_disarm("fault_page_found");
 }
 
 /* --- a disk that takes its time --- */
@@ -177,6 +188,7 @@ static bool begin(struct stress *s, const struct plan *plan, u64 seed)
 
 	mutex_init(&s->cutting, "cutting", RANK_NONE);
 	rwsem_init(&s->growing, "growing", RANK_NONE);
+	s->behind_end = STRESS_NO_SLOT;
 	EXPECT_EQ(vfs_open(s->path, O_RW | FS_O_CREAT | FS_O_TRUNC, 0644, &s->file), 0);
 	if (!s->file)
 		return false;
