@@ -23,7 +23,8 @@ export CROSS BUILD NEWLIB ACCEL
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test kernel iso image host-test lint bench mutants models gdb format clean distclean
+.PHONY: help run test kernel iso image host-test lint bench mutants models gdb format
+.PHONY: clean distclean
 .PHONY: stand-in FORCE
 
 # All processors, unless the command line says otherwise or cleans first.

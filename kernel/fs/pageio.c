@@ -138,7 +138,8 @@ static void end_write(struct bio *bio);
 
 /*
  * A request of several pages failed: one bad block must not take its neighbours' stores with it, so
- * each page goes again alone. In an interrupt there may be no memory for that; then all have failed.
+ * each page goes again alone. In an interrupt there may be no memory for that; then all have
+ * failed.
  */
 static void write_singly(struct bio *bio)
 {

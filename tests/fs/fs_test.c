@@ -422,3 +422,26 @@ struct ext2_super_block *fst_super(const struct fst_disk *d)
 {
 	return ramblk_data(d->dev, EXT2_SUPER_OFFSET / SECTOR_SIZE);
 }
+
+struct shape {
+	u32 block_size, inode_size;
+};
+
+static const struct shape shapes[] = {
+	{ 1024, 128 }, { 1024, 256 }, { 2048, 256 }, { 4096, 128 }, { 4096, 256 },
+};
+
+void fst_on_each_shape(u64 bytes, void (*body)(struct fst_disk *d))
+{
+	for (u32 i = 0; i < ARRAY_SIZE(shapes) && !ktest_failed(); i++) {
+		struct fst_disk d;
+
+		if (!fst_disk_make(&d, "t_ext2", bytes, shapes[i].block_size, shapes[i].inode_size))
+			return;
+		body(&d);
+		fst_disk_end(&d, FST_SOUND);
+		if (ktest_failed())
+			ktest_note("with blocks of %u and inodes of %u", shapes[i].block_size,
+				   shapes[i].inode_size);
+	}
+}

@@ -80,6 +80,8 @@ void fst_disk_remount(struct fst_disk *d);
 /* Unmount if it is mounted, let fsck.c judge it if @sound, and give the memory back. */
 enum fst_end { FST_SOUND, FST_DAMAGED };
 void fst_disk_end(struct fst_disk *d, enum fst_end end);
+/* Run @body on a fresh disk of each block and inode size, and judge it. */
+void fst_on_each_shape(u64 bytes, void (*body)(struct fst_disk *d));
 /* "@d->path/@name" in a buffer that lives until the fourth call after this one. */
 const char *fst_path(const struct fst_disk *d, const char *name);
 struct ext2_super_block *fst_super(const struct fst_disk *d);

@@ -13,30 +13,6 @@
 
 #define MIB (1ul << 20)
 
-struct shape {
-	u32 block_size, inode_size;
-};
-
-static const struct shape shapes[] = {
-	{ 1024, 128 }, { 1024, 256 }, { 2048, 256 }, { 4096, 128 }, { 4096, 256 },
-};
-
-/* Run @body on a fresh disk of each shape. */
-static void on_each_shape(u64 bytes, void (*body)(struct fst_disk *d))
-{
-	for (u32 i = 0; i < ARRAY_SIZE(shapes) && !ktest_failed(); i++) {
-		struct fst_disk d;
-
-		if (!fst_disk_make(&d, "t_ext2", bytes, shapes[i].block_size, shapes[i].inode_size))
-			return;
-		body(&d);
-		fst_disk_end(&d, FST_SOUND);
-		if (ktest_failed())
-			ktest_note("with blocks of %u and inodes of %u", shapes[i].block_size,
-				   shapes[i].inode_size);
-	}
-}
-
 /* First blocks of each level of the map, and their neighbours. */
 static u32 borders(u32 block_size, u64 *pos)
 {
@@ -85,7 +61,7 @@ static void sparse_to_triple(struct fst_disk *d)
 
 KTEST(ext2, sparse_file_through_all_levels)
 {
-	on_each_shape(4 * MIB, sparse_to_triple);
+	fst_on_each_shape(4 * MIB, sparse_to_triple);
 }
 
 static void truncate_in_the_middle(struct fst_disk *d)
@@ -109,7 +85,7 @@ static void truncate_in_the_middle(struct fst_disk *d)
 
 KTEST(ext2, truncate_both_ways_at_odd_places)
 {
-	on_each_shape(4 * MIB, truncate_in_the_middle);
+	fst_on_each_shape(4 * MIB, truncate_in_the_middle);
 }
 
 static void times_and_modes(struct fst_disk *d)
@@ -132,7 +108,7 @@ static void times_and_modes(struct fst_disk *d)
 
 KTEST(ext2, times_come_back_from_the_disk)
 {
-	on_each_shape(2 * MIB, times_and_modes);
+	fst_on_each_shape(2 * MIB, times_and_modes);
 }
 
 /* ---- room ---------------------------------------------------------------------------------- */
@@ -185,7 +161,7 @@ static void full_then_room(struct fst_disk *d)
 
 KTEST(ext2, full_disk_refuses_and_recovers)
 {
-	on_each_shape(1 * MIB, full_then_room);
+	fst_on_each_shape(1 * MIB, full_then_room);
 }
 
 static void full_under_mapping(struct fst_disk *d)
@@ -217,7 +193,7 @@ static void full_under_mapping(struct fst_disk *d)
 
 KTEST(ext2, store_into_a_hole_of_a_full_disk_is_refused)
 {
-	on_each_shape(1 * MIB, full_under_mapping);
+	fst_on_each_shape(1 * MIB, full_under_mapping);
 }
 
 static void all_inodes(struct fst_disk *d)
@@ -244,7 +220,7 @@ static void all_inodes(struct fst_disk *d)
 
 KTEST(ext2, every_inode_can_be_used)
 {
-	on_each_shape(1 * MIB, all_inodes);
+	fst_on_each_shape(1 * MIB, all_inodes);
 }
 
 static void directory_grows(struct fst_disk *d)
@@ -273,7 +249,7 @@ static void directory_grows(struct fst_disk *d)
 
 KTEST(ext2, directory_of_many_blocks)
 {
-	on_each_shape(2 * MIB, directory_grows);
+	fst_on_each_shape(2 * MIB, directory_grows);
 }
 
 static void blocks_in_a_row(struct fst_disk *d)
@@ -296,7 +272,7 @@ static void blocks_in_a_row(struct fst_disk *d)
 
 KTEST(ext2, file_written_in_order_lies_in_one_piece)
 {
-	on_each_shape(4 * MIB, blocks_in_a_row);
+	fst_on_each_shape(4 * MIB, blocks_in_a_row);
 }
 
 KTEST(ext2, many_groups_are_used)
@@ -378,19 +354,18 @@ static void random_step(const struct fst_disk *d, u64 *rng)
 	}
 }
 
+static u64 random_seed;
+
+static void many_random_steps(struct fst_disk *d)
+{
+	for (u32 n = 0; n < 600; n++)
+		random_step(d, &random_seed);
+}
+
 KTEST(ext2, random_calls_leave_a_sound_disk)
 {
-	u64 rng = ktest_seed() | 1;
-
-	for (u32 i = 0; i < ARRAY_SIZE(shapes) && !ktest_failed(); i++) {
-		struct fst_disk d;
-
-		ASSERT(fst_disk_make(&d, "t_ext2", 24 * MIB, shapes[i].block_size,
-				     shapes[i].inode_size));
-		for (u32 n = 0; n < 600; n++)
-			random_step(&d, &rng);
-		fst_disk_end(&d, FST_SOUND);
-	}
+	random_seed = ktest_seed() | 1;
+	fst_on_each_shape(24 * MIB, many_random_steps);
 }
 
 struct racer {

@@ -111,9 +111,8 @@ static void op_store(struct worker *w)
 		store_slot(w, start + draw(w, len));
 }
 
-static void op_load(struct worker *w)
+static void load_slot(struct worker *w, u64 slot)
 {
-	u64 slot = draw(w, STRESS_SLOTS);
 	struct excuse before = excuse_for(w, slot);
 	u64 bound = oracle_look(&w->stress->oracle, slot), value;
 	int err = probe_load8(address_of(slot), &value);
@@ -122,6 +121,14 @@ static void op_load(struct worker *w)
 	judge_access(w, slot, before, err, "load");
 	if (!err)
 		stress_judge(w, slot, bound, value, IN_MEMORY);
+}
+
+static void op_load(struct worker *w)
+{
+	u64 page = draw(w, STRESS_PAGES) * ORACLE_PAGE_SLOTS;
+
+	for (u64 n = 1 + draw(w, MAX_BURST); n; n--)
+		load_slot(w, page + draw(w, ORACLE_PAGE_SLOTS));
 }
 
 /* --- read() and write() --- */
@@ -259,7 +266,8 @@ static void truncate(struct worker *w, u64 slots)
 	EXPECT_EQ(vfs_ftruncate(w->stress->file, slots * ORACLE_SLOT), 0);
 }
 
-/* The file ends before @slot for as long as we hold `growing`: pages behind its last one are gone. */
+/* The file ends before @slot for as long as we hold `growing`: pages behind its last one are
+ * gone. */
 static void tell_end(struct worker *w, u64 slot)
 {
 	u64 first = slot == STRESS_NO_SLOT ? slot : ALIGN_UP(slot, ORACLE_PAGE_SLOTS);
@@ -312,8 +320,9 @@ static void cut_anywhere(struct worker *w)
 	oracle_cut_end(&w->stress->oracle, first);
 }
 
-/* Through a run of ours, while nobody else makes the file grow. A run is longer than a block may be:
- * what is stored behind the end, and where it was, may need another block than what was kept. */
+/* Through a run of ours, while nobody else makes the file grow. A run is longer than a block may
+ * be: what is stored behind the end, and where it was, may need another block than what was kept.
+ * */
 static void cut_own_run(struct worker *w)
 {
 	u64 run = run_start(draw_own_run(w)), half = STRESS_RUN / 2, cut, slot;

@@ -111,4 +111,22 @@ int stress_read_disk(struct stress *s, pgoff_t index, u64 *buffer);
 /* All writers have ended: memory, disk and model agree, slot by slot. */
 void stress_judge_final(struct stress *s);
 
+/* chaos.c */
+void dawdle_begin(void);
+void dawdle_end(void);
+
+/* Holds the writes of a RAM disk, and ends them late and in any order. */
+struct slow_disk {
+	struct blkdev *dev;
+	struct thread *thread;
+	bool stop; /* a */
+	u64 seed, released;
+};
+
+bool slow_disk_start(struct slow_disk *d, struct blkdev *dev, u64 seed);
+void slow_disk_stop(struct slow_disk *d);
+
+/* Answers at random. */
+extern const struct dirty_policy stress_whims;
+
 #endif

@@ -14,12 +14,10 @@
 
 #include "kernel/core/args.h"
 #include "kernel/core/clock.h"
-#include "kernel/core/delay.h"
 #include "kernel/core/percpu.h"
 #include "kernel/core/sched.h"
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/kmalloc.h"
-#include "kernel/mm/page_dirty.h"
 #include "kernel/mm/vmap.h"
 #include "tests/fs/fs_test.h"
 #include "tests/ktest.h"
@@ -34,103 +32,15 @@ ARG_UINT(oracle_ms, oracle_ms, "how long an oracle test goes on, in milliseconds
 
 enum stress_disk { ROOT_DISK, HELD_RAM_DISK };
 
+enum stress_policy { USUAL_POLICY, WHIMS };
+
 struct plan {
 	const char *name;
 	enum stress_disk disk;
 	unsigned int cpus; /* how many to use */
 	bool truncates;
+	enum stress_policy policy;
 };
-
-/* --- dawdling at the places where it matters --- */
-
-/* A fault between finding its page and locking it: long enough for a file to shrink and grow. */
-static void dawdle_long(void *object, void *arg)
-{
-	u64 dice = rdtsc() * 0x9e3779b97f4a7c15ul >> 40;
-
-	if (!(dice & 15))
-		sleep_ns((dice >> 8 & 4095) * NSEC_PER_USEC);
-}
-
-static const char *const points[] = {
-	"zap_before_flush",	    "mkclean_before_flush",    "tlb_before_flush",
-	"cleaned_before_writeback", "fault_before_install",    "mkwrite_done",
-	"mkwrite_pte_set",	    "truncate_size_published", "tagged_towrite",
-	"fault_page_found",	    "flusher_after_pages",     "write_page_locked",
-};
-
-/* Now and then, let others in: by the clock, since it is about when and not what. A hook may sleep
- * where its thread may. */
-static void dawdle(void *object, void *arg)
-{
-	u64 dice = rdtsc() * 0x9e3779b97f4a7c15ul >> 40;
-	bool may_sleep = !preempt_count() && irqs_enabled();
-
-	if (dice & 3)
-		return;
-	if (may_sleep && !(dice >> 2 & 15))
-		sleep_ns((dice >> 8 & 1023) * NSEC_PER_USEC);
-	else if (may_sleep && dice >> 2 & 1)
-		yield();
-	else
-		for (u64 i = dice >> 8 & 0xfff; i; i--)
-			barrier();
-}
-
-static void dawdle_begin(void)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(points); i++)
-		EXPECT_EQ(delay_arm(points[i], dawdle, NULL), 0);
-	EXPECT_EQ(delay_arm("fault_page_found", dawdle_long, NULL), 0);
-}
-
-static void dawdle_end(void)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(points); i++)
-		delay_disarm(points[i]);
-	delay_disarm("fault_page_found");
-}
-
-/* --- a disk that takes its time --- */
-
-struct slow_disk {
-	struct blkdev *dev;
-	struct thread *thread;
-	bool stop; /* a */
-	u64 seed, released;
-};
-
-/* Holds writes, ends them some at a time and out of order, changes its mind about when it reads
- * memory. */
-static int slow_disk(void *arg)
-{
-	struct slow_disk *d = arg;
-
-	while (!READ_ONCE(d->stop)) {
-		u64 r = ktest_rand(&d->seed) >> 8;
-
-		ramblk_hold(d->dev, 1u << BIO_WRITE, r & 1);
-		sleep_ns((r >> 1) % 400 * NSEC_PER_USEC);
-		d->released += ramblk_release(d->dev, 1 + (r >> 16) % 8, RAMBLK_SHUFFLE);
-	}
-	ramblk_unhold(d->dev);
-	return 0;
-}
-
-static bool slow_disk_start(struct slow_disk *d, struct blkdev *dev, u64 seed)
-{
-	*d = (struct slow_disk){ .dev = dev, .seed = seed | 1 };
-	d->thread = thread_create("slow disk", CPU_ANY, NULL, NULL, slow_disk, d);
-	EXPECT(d->thread);
-	return d->thread;
-}
-
-static void slow_disk_stop(struct slow_disk *d)
-{
-	WRITE_ONCE(d->stop, true);
-	thread_join(d->thread);
-	EXPECT(d->released);
-}
 
 /* --- spaces and workers --- */
 
@@ -193,6 +103,8 @@ static bool begin(struct stress *s, const struct plan *plan, u64 seed)
 	if (!s->file)
 		return false;
 	s->dev = s->file->inode->sb->dev;
+	if (plan->policy == WHIMS)
+		WRITE_ONCE(s->file->inode->data.policy, &stress_whims);
 	EXPECT_EQ(vfs_ftruncate(s->file, STRESS_SIZE), 0);
 	EXPECT(oracle_init(&s->oracle, STRESS_SLOTS));
 	for (unsigned int i = 0; i < STRESS_SPACES && !ktest_failed(); i++)
@@ -207,8 +119,10 @@ static void end(struct stress *s)
 {
 	for (unsigned int i = 0; i < s->nr_spaces; i++)
 		mm_put(s->space[i].mm);
-	if (s->file)
+	if (s->file) {
 		stress_judge_final(s);
+		WRITE_ONCE(s->file->inode->data.policy, NULL);
+	}
 	for (unsigned int i = 0; i < s->nr_workers; i++) {
 		vfree(s->worker[i].bound);
 		kfree(s->worker[i].buffer);
@@ -286,22 +200,31 @@ static void run(const struct plan *plan)
 
 KTEST(oracle, one_cpu)
 {
-	run(&(struct plan){ "one_cpu", ROOT_DISK, 1, false });
+	run(&(struct plan){ .name = "one_cpu", .cpus = 1 });
 }
 
 KTEST(oracle, all_cpus)
 {
-	run(&(struct plan){ "all_cpus", ROOT_DISK, nr_cpus, false });
+	run(&(struct plan){ .name = "all_cpus", .cpus = nr_cpus });
 }
 
 KTEST(oracle, with_truncate)
 {
-	run(&(struct plan){ "with_truncate", ROOT_DISK, nr_cpus, true });
+	run(&(struct plan){ .name = "with_truncate", .cpus = nr_cpus, .truncates = true });
 }
 
 /* Writes that take long and end out of order, read memory early or late, blocks smaller than
  * pages. */
 KTEST(oracle, on_ramblk_held)
 {
-	run(&(struct plan){ "on_ramblk_held", HELD_RAM_DISK, nr_cpus, true });
+	run(&(struct plan){ .name = "on_ramblk_held",
+			    .disk = HELD_RAM_DISK,
+			    .cpus = nr_cpus,
+			    .truncates = true });
+}
+
+/* A policy may cost, but it cannot lose a store. */
+KTEST(oracle, whims_of_a_policy)
+{
+	run(&(struct plan){ .name = "whims", .cpus = nr_cpus, .truncates = true, .policy = WHIMS });
 }

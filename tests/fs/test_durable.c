@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_durable.c - what a machine finds on the disk that lost its power after a sync.
+ */
+#include "kernel/lib/fmt.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/mm/writeback.h"
+#include "tests/fs/fs_test.h"
+
+#define MIB (1ul << 20)
+
+/* What a machine finds that starts with the bytes which are on @d's platter now: @path there has
+ * @len bytes of file number @seed. */
+static void expect_after_cut(const struct fst_disk *d, const char *name, size_t len, u64 seed)
+{
+	u8 *copy = kmalloc(d->bytes);
+	struct blkdev *dev = NULL;
+	struct file *file;
+	char path[64];
+
+	ASSERT(copy);
+	memcpy(copy, ramblk_data(d->dev, 0), d->bytes);
+	EXPECT(fst_mkdir("/t_after"));
+	EXPECT_EQ(ramblk_create("t_after", d->bytes, copy, SECTOR_SIZE, &dev), 0);
+	if (dev && !vfs_mount("t_after", "ext2", "/t_after")) {
+		ksnprintf(path, sizeof(path), "/t_after/%s", name);
+		file = fst_open(path, O_RD);
+		EXPECT(file && fst_size(file) == len && fst_check(file, 0, len, seed));
+		if (file)
+			file_put(file);
+		EXPECT_EQ(vfs_umount("/t_after"), 0);
+	} else {
+		ktest_fail(__FILE__, __LINE__, "what is on the disk cannot be mounted");
+	}
+	if (dev)
+		ramblk_destroy(dev);
+	kfree(copy);
+	EXPECT_EQ(vfs_rmdir("/t_after"), 0);
+}
+
+static void cut_after_fsync(struct fst_disk *d)
+{
+	struct file *file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
+	struct file *dir = fst_open(d->path, O_RD);
+
+	if (file && dir) {
+		EXPECT(fst_write(file, 0, 50000, 1));
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		EXPECT_EQ(vfs_fsync(dir, false), 0);
+		expect_after_cut(d, "f", 50000, 1);
+		/* Through an indirect block, and only the size moves at last. */
+		EXPECT(fst_write(file, 50000, 250001, 1));
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_after_cut(d, "f", 300001, 1);
+		EXPECT_EQ(vfs_ftruncate(file, 123), 0);
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_after_cut(d, "f", 123, 1);
+	}
+	if (dir)
+		file_put(dir);
+	if (file)
+		file_put(file);
+}
+
+KTEST(durable, what_was_fsynced_survives_a_power_cut)
+{
+	fst_on_each_shape(2 * MIB, cut_after_fsync);
+}
+
+static void cut_after_flusher_and_fsync(struct fst_disk *d)
+{
+	struct file *file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
+
+	EXPECT_EQ(vfs_sync(), 0);
+	if (file) {
+		EXPECT(fst_write(file, 0, 50000, 1));
+		/* The inode goes to its buffer, as in a flusher's pass, and its flags are clear:
+		 * fsync has to write that buffer all the same. */
+		EXPECT_EQ(filemap_write_and_wait_range(&file->inode->data, 0, ~0ul), 0);
+		EXPECT_EQ(file->inode->data.a_ops->write_inode(&file->inode->data, SYNC_NONE), 0);
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_after_cut(d, "f", 50000, 1);
+		file_put(file);
+	}
+}
+
+KTEST(durable, fsync_after_a_flusher_pass_writes_the_rest)
+{
+	fst_on_each_shape(2 * MIB, cut_after_flusher_and_fsync);
+}
