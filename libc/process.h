@@ -96,8 +96,8 @@ void *heap_grow(s64 increment);
  * NULL with errno EBADF. */
 struct file *fd_get(int fd);
 void fd_put(struct file *file);
-/* The lowest free descriptor >= @from takes the reference; -1 with errno EMFILE (reference kept).
- * */
+/* The lowest free descriptor >= @from takes the reference; -1 with errno EMFILE (reference
+ * kept). */
 int fd_install(struct file *file, int from);
 /* Kernel error to POSIX: negative becomes -1 and errno. */
 long posix_result(long result);

@@ -96,8 +96,8 @@ struct counts {
 	u64 threads, objects, frames;
 };
 
-/* Unused inodes, their pages, clean metadata and free lists are caches, not leaks: they go first.
- * */
+/* Unused inodes, their pages, clean metadata and free lists are caches, not leaks: they go
+ * first. */
 static void give_back_caches(void)
 {
 	struct super_block *sb = vfs_find_super("/");

@@ -75,8 +75,8 @@ struct runner {
 /* False: no memory, and the test has failed. */
 bool runner_start(struct runner *r, enum runner_kind kind, unsigned int cpu, struct pgtable *pgt);
 void runner_stop(struct runner *r);
-/* Let it run @fn(@arg); runner_wait() returns when it has ended. Longer than a minute is a panic.
- * */
+/* Let it run @fn(@arg); runner_wait() returns when it has ended. Longer than a minute is a
+ * panic. */
 void runner_post(struct runner *r, void (*fn)(void *arg), void *arg);
 void runner_wait(struct runner *r);
 void runner_call(struct runner *r, void (*fn)(void *arg), void *arg);

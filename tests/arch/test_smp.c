@@ -156,8 +156,8 @@ static u64 pattern(u64 thread, u64 turn, u64 i)
 	return (thread + 1) << 48 | turn << 16 | i;
 }
 
-/* Leave the CPU: by yielding, asleep, or by being preempted while we spin until others had turns.
- * */
+/* Leave the CPU: by yielding, asleep, or by being preempted while we spin until others had
+ * turns. */
 static void be_switched(u64 turn)
 {
 	unsigned int cpu = this_cpu()->id, spins = 0;

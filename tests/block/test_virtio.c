@@ -278,8 +278,7 @@ KTEST(virtio, all_cpus_at_once)
 	kfree(workers);
 }
 
-/* ---- only with a disk that fails (tests.cfg: blkdebug-write:sector=8192) ----------------------
- * */
+/* ---- only with a disk that fails (tests.cfg: blkdebug-write:sector=8192) ---- */
 
 KTEST_FLAGS(fault_injection, scratch_write_error, KTEST_MANUAL)
 {

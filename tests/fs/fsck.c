@@ -87,8 +87,8 @@ static void count_names(struct check *c, u32 ino, u32 block)
 	}
 }
 
-/* Own the tree under @block; returns its blocks. *@last: highest block of the file that is there.
- * */
+/* Own the tree under @block; returns its blocks. *@last: highest block of the file that is
+ * there. */
 static u32 own_tree(struct check *c, u32 ino, u32 block, u32 levels, u64 lblock, u64 *last)
 {
 	u32 ptrs = c->block_size / 4, n = 1;

@@ -321,8 +321,7 @@ static void cut_anywhere(struct worker *w)
 }
 
 /* Through a run of ours, while nobody else makes the file grow. A run is longer than a block may
- * be: what is stored behind the end, and where it was, may need another block than what was kept.
- * */
+ * be: what is stored behind the end may need another block than what was kept. */
 static void cut_own_run(struct worker *w)
 {
 	u64 run = run_start(draw_own_run(w)), half = STRESS_RUN / 2, cut, slot;
