@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "kernel/core/delay.h"
 #include "kernel/fs/vfs.h"
 
 static bool is_dot(const char *name)
@@ -186,6 +187,7 @@ static int enter(const char *path, struct place *place)
 	down_read(&mount_lock);
 	err = find_place(path, place);
 	if (!err) {
+		delay_point("names_place_found", place->dir); /* may sleep */
 		down_write(&place->dir->sb->namespace);
 		if (place->dir->nlink)
 			return 0;

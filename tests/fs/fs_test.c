@@ -378,12 +378,6 @@ int fst_disk_umount(struct fst_disk *d)
 	return vfs_umount(d->path);
 }
 
-void fst_disk_remount(struct fst_disk *d)
-{
-	EXPECT_EQ(fst_disk_umount(d), 0);
-	EXPECT_EQ(fst_disk_mount(d), 0);
-}
-
 static void judge(const struct fst_disk *d)
 {
 	const void *disk = ramblk_data(d->dev, 0);
@@ -395,6 +389,19 @@ static void judge(const struct fst_disk *d)
 	else if (fsck_ext2(disk, d->bytes, seen, why, sizeof(why)))
 		FAIL("%s: %s", d->name, why);
 	kfree(seen);
+}
+
+void fst_disk_remount(struct fst_disk *d)
+{
+	EXPECT_EQ(fst_disk_umount(d), 0);
+	EXPECT_EQ(fst_disk_mount(d), 0);
+}
+
+void fst_disk_check(struct fst_disk *d)
+{
+	EXPECT_EQ(fst_disk_umount(d), 0);
+	judge(d);
+	EXPECT_EQ(fst_disk_mount(d), 0);
 }
 
 void fst_disk_end(struct fst_disk *d, enum fst_end end)

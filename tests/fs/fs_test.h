@@ -77,6 +77,8 @@ bool fst_disk_make(struct fst_disk *d, const char *name, u64 bytes, u32 block_si
 int fst_disk_mount(struct fst_disk *d);
 int fst_disk_umount(struct fst_disk *d);
 void fst_disk_remount(struct fst_disk *d);
+/* The same, and fsck.c judges what is there in between. */
+void fst_disk_check(struct fst_disk *d);
 /* Unmount if it is mounted, let fsck.c judge it if @sound, and give the memory back. */
 enum fst_end { FST_SOUND, FST_DAMAGED };
 void fst_disk_end(struct fst_disk *d, enum fst_end end);

@@ -52,6 +52,10 @@ static void cut_after_fsync(struct fst_disk *d)
 		EXPECT(fst_write(file, 50000, 250001, 1));
 		EXPECT_EQ(vfs_fsync(file, true), 0);
 		expect_after_cut(d, "f", 300001, 1);
+		/* A last block that has room: nothing but the size moves. */
+		EXPECT(fst_write(file, 300001, 100, 1));
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_after_cut(d, "f", 300101, 1);
 		EXPECT_EQ(vfs_ftruncate(file, 123), 0);
 		EXPECT_EQ(vfs_fsync(file, true), 0);
 		expect_after_cut(d, "f", 123, 1);
@@ -87,4 +91,34 @@ static void cut_after_flusher_and_fsync(struct fst_disk *d)
 KTEST(durable, fsync_after_a_flusher_pass_writes_the_rest)
 {
 	fst_on_each_shape(2 * MIB, cut_after_flusher_and_fsync);
+}
+
+static void block_changes_hands(struct fst_disk *d)
+{
+	struct file *file;
+	u64 was, is;
+
+	EXPECT_EQ(vfs_mkdir(fst_path(d, "d"), 0755), 0);
+	EXPECT(fst_make(fst_path(d, "d/x"), 0, 1));
+	file = fst_open(fst_path(d, "d"), O_RD);
+	ASSERT(file);
+	EXPECT_EQ(file->inode->ops->bmap(file->inode, 0, &was), 0);
+	file_put(file);
+	EXPECT_EQ(vfs_unlink(fst_path(d, "d/x")), 0);
+	EXPECT_EQ(vfs_rmdir(fst_path(d, "d")), 0); /* its entries are still to be written */
+	file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
+	ASSERT(file);
+	EXPECT(fst_write(file, 0, d->block_size, 1));
+	EXPECT_EQ(file->inode->ops->bmap(file->inode, 0, &is), 0);
+	EXPECT_EQ(is, was);
+	EXPECT_EQ(vfs_fsync(file, false), 0);
+	EXPECT_EQ(vfs_sync(), 0);
+	file_put(file);
+	expect_after_cut(d, "f", d->block_size, 1);
+}
+
+/* bforget: old metadata must not be written over the block's new owner. */
+KTEST(durable, block_of_a_removed_directory_is_its_new_owners)
+{
+	fst_on_each_shape(2 * MIB, block_changes_hands);
 }

@@ -47,11 +47,14 @@ static void sparse_to_triple(struct fst_disk *d)
 	for (u32 i = 0; file && i < n; i++)
 		EXPECT(fst_check(file, pos[i], d->block_size, i));
 	EXPECT(file && fst_check_zero(file, 13ul * d->block_size, d->block_size));
-	/* Down, border by border; what is left stays whole. */
+	/* Down, border by border; what is left stays whole, and nothing stays behind it. */
 	while (file && n-- > 1) {
 		EXPECT_EQ(vfs_ftruncate(file, pos[n]), 0);
 		EXPECT(fst_check(file, pos[n - 1], min((u64)d->block_size, pos[n] - pos[n - 1]),
 				 n - 1));
+		file_put(file);
+		fst_disk_check(d);
+		file = fst_open(fst_path(d, "f"), O_RW);
 	}
 	if (file)
 		file_put(file);
@@ -81,6 +84,29 @@ static void truncate_in_the_middle(struct fst_disk *d)
 	}
 	if (file)
 		file_put(file);
+}
+
+static void truncate_down(struct fst_disk *d)
+{
+	u32 bs = d->block_size, ptrs = bs / 4;
+	const u64 blocks[] = { 12 + ptrs + 70, 12 + ptrs + 1, 12 + ptrs, 11 + ptrs, 13, 12, 1 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(blocks); i++) {
+		u64 size = (blocks[i] - 1) * bs + 5;
+		struct file *file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
+
+		/* All blocks around the cut are there. */
+		EXPECT(file && fst_write(file, (blocks[i] - 1) * bs, 3ul * bs, 1));
+		EXPECT(file && vfs_ftruncate(file, size) == 0);
+		if (file)
+			file_put(file);
+		fst_disk_check(d);
+	}
+}
+
+KTEST(ext2, truncate_cuts_through_every_level)
+{
+	fst_on_each_shape(8 * MIB, truncate_down);
 }
 
 KTEST(ext2, truncate_both_ways_at_odd_places)
@@ -142,6 +168,7 @@ static void full_then_room(struct fst_disk *d)
 	struct file *file;
 	int err;
 
+	fst_disk_check(d); /* what the last write got before it failed was given back */
 	EXPECT(fst_free_blocks(d->path) < 4);
 	EXPECT(size > (free - 40) * d->block_size);
 	/* What has its blocks can still be written (rule 97); names need blocks, and get none. */

@@ -370,6 +370,36 @@ KTEST(mount, allocator_does_not_hand_out_tables)
 	fst_disk_end(&d, FST_DAMAGED);
 }
 
+KTEST(mount, garbage_behind_eof_on_the_disk_reads_as_zeros)
+{
+	struct ext2_inode *inode;
+	struct file *file;
+	struct fst_disk d;
+	u8 *p;
+	u64 ino;
+
+	ASSERT(make(&d));
+	EXPECT_EQ(fst_disk_mount(&d), 0);
+	EXPECT(fst_make(fst_path(&d, "s"), 1500, 1));
+	ino = fst_stat(fst_path(&d, "s")).ino;
+	EXPECT_EQ(fst_disk_umount(&d), 0);
+	inode = inode_on_disk(&d, ino);
+	memset((u8 *)ramblk_data(d.dev, (sector_t)inode->block[1] * 2) + 476, 0xaa, 1024 - 476);
+	EXPECT_EQ(fst_disk_mount(&d), 0);
+	file = fst_open(fst_path(&d, "s"), O_RW);
+	p = file ? fst_map(file, 0, 4096, PROT_READ) : NULL;
+	if (p) {
+		EXPECT_EQ(fst_differs(p, 1500, 0, 1), 1500);
+		EXPECT(fst_is_zero(p + 1500, 4096 - 1500));
+		fst_unmap(p, 4096);
+	}
+	EXPECT(file && vfs_ftruncate(file, 4000) == 0);
+	EXPECT(file && fst_check_zero(file, 1500, 2500));
+	if (file)
+		file_put(file);
+	fst_disk_end(&d, FST_SOUND);
+}
+
 /* ---- disks that fail ----------------------------------------------------------------------- */
 
 KTEST(mount, read_error_is_told_and_gone_when_it_is_gone)

@@ -5,6 +5,7 @@
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/kmalloc.h"
 #include "tests/fs/fs_test.h"
+#include "tests/util.h"
 
 #define DIR "/t_names"
 
@@ -136,6 +137,28 @@ KTEST(namei, nothing_is_made_in_a_removed_directory)
 	EXPECT_EQ(touch(DIR "/d/x"), -ENOENT);
 	file_put(dir);
 	kfree(e);
+	fst_remove(DIR);
+}
+
+static int touch_job(void *arg)
+{
+	return touch(arg);
+}
+
+KTEST(namei, directory_is_removed_between_the_walk_and_the_change)
+{
+	struct gate gate;
+	struct job job;
+
+	ASSERT(fst_mkdir(DIR));
+	EXPECT_EQ(vfs_mkdir(DIR "/d", 0755), 0);
+	gate_arm(&gate, "names_place_found", NULL);
+	job_start(&job, nr_cpus - 1, NULL, touch_job, DIR "/d/x");
+	gate_wait(&gate);
+	EXPECT_EQ(vfs_rmdir(DIR "/d"), 0);
+	gate_open(&gate);
+	EXPECT_EQ(job_end(&job), -ENOENT);
+	gate_disarm(&gate);
 	fst_remove(DIR);
 }
 
