@@ -10,6 +10,7 @@
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/kmalloc.h"
 #include "tests/fs/fs_test.h"
+#include "tests/util.h"
 
 #define MIB (1ul << 20)
 
@@ -332,6 +333,53 @@ KTEST(ext2, many_groups_are_used)
 		fst_remove(fst_path(&d, name));
 	}
 	EXPECT_EQ(fst_free_blocks(d.path), free);
+	fst_disk_end(&d, FST_SOUND);
+}
+
+/* ---- a store while the file is cut ---------------------------------------------------------- */
+
+static int cut_job(void *arg)
+{
+	return vfs_ftruncate(arg, 1000);
+}
+
+/* The page keeps its first block and loses three; a store that comes in between must not make it
+ * remember four, or its next writeback would go over the new owner of the others. */
+KTEST(ext2, page_cut_by_truncate_forgets_its_blocks)
+{
+	struct file *file, *other;
+	struct gate gate;
+	struct fst_disk d;
+	struct job job;
+	u8 *p, buf[3072];
+
+	ASSERT(fst_disk_make(&d, "t_ext2", 2 * MIB, 1024, 256));
+	file = fst_open(fst_path(&d, "f"), O_RW | FS_O_CREAT);
+	other = fst_open(fst_path(&d, "g"), O_RW | FS_O_CREAT);
+	p = file && fst_write(file, 0, 4096, 1) ? fst_map(file, 0, 4096, PROT_READ | PROT_WRITE) :
+						  NULL;
+	if (p && other) {
+		EXPECT(fst_store(p, 1));
+		EXPECT_EQ(fst_msync(p, 4096), 0);
+		gate_arm(&gate, "truncate_size_published", &file->inode->data);
+		job_start(&job, nr_cpus - 1, NULL, cut_job, file);
+		gate_wait(&gate);
+		EXPECT(fst_store(p + 10, 2));
+		gate_open(&gate);
+		EXPECT_EQ(job_end(&job), 0);
+		gate_disarm(&gate);
+		EXPECT(fst_write(other, 0, 3072, 7));
+		EXPECT_EQ(vfs_fsync(other, false), 0);
+		EXPECT(fst_store(p + 20, 3));
+		EXPECT_EQ(fst_msync(p, 4096), 0);
+		EXPECT(fst_on_disk(other, 0, buf, 3072));
+		EXPECT_EQ(fst_differs(buf, 3072, 0, 7), 3072);
+		fst_unmap(p, 4096);
+	}
+	if (other)
+		file_put(other);
+	if (file)
+		file_put(file);
 	fst_disk_end(&d, FST_SOUND);
 }
 
