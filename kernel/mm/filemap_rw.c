@@ -84,12 +84,30 @@ static size_t copy_into(struct page *page, unsigned int offset, const void *from
 	pagefault_disable();
 	left = copy_fault((char *)page_address(page) + offset, from, n);
 	pagefault_enable();
-	if (!page_uptodate(page)) {
-		if (left)
-			return 0;
-		set_bit(&page->flags, PG_uptodate);
-	}
 	return n - left;
+}
+
+/* A page that is not up to date is overwritten whole. Nobody sees it yet, so it is filled before
+ * blocks are found for it: none may be found for bytes that then do not come (it would keep what
+ * its last owner left there). */
+static s64 fill_page(struct address_space *mapping, struct page *page, unsigned int offset,
+		     const void *from, size_t n)
+{
+	bool fresh = !page_uptodate(page);
+	int err = 0;
+
+	delay_point("write_page_locked", page);
+	if (fresh && copy_into(page, offset, from, n) < n)
+		return 0;
+	if (mapping->a_ops->prepare_write)
+		err = mapping->a_ops->prepare_write(mapping, page, offset,
+						    offset + (unsigned int)n);
+	if (err)
+		return err;
+	if (!fresh)
+		return (s64)copy_into(page, offset, from, n);
+	set_bit(&page->flags, PG_uptodate);
+	return (s64)n;
 }
 
 /* Publish the new size before the page is unlocked: its dirty bytes must lie inside EOF when it is
@@ -116,11 +134,7 @@ static s64 write_page(struct address_space *mapping, u64 pos, const void *from, 
 		page_put(page);
 		return err;
 	}
-	if (mapping->a_ops->prepare_write)
-		err = mapping->a_ops->prepare_write(mapping, page, offset,
-						    offset + (unsigned int)n);
-	delay_point("write_page_locked", page);
-	copied = err ? err : (s64)copy_into(page, offset, from, n);
+	copied = fill_page(mapping, page, offset, from, n);
 	if (copied > 0) {
 		extend(mapping, pos + (u64)copied);
 		set_page_dirty(page);

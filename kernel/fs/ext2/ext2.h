@@ -108,6 +108,10 @@ void ext2_free_ino(struct super_block *sb, u32 ino, bool dir);
 int ext2_map_run(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
 /* The same, and a hole becomes blocks (as many of @max as lie side by side). */
 int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
+/* Every hole among the @nr blocks of (part of) a page is filled; -ENOSPC: none was. *@grew: some
+ * block is new, whose bytes on the disk are its last owner's until it is written, also after
+ * -EIO. */
+int ext2_map_page(struct inode *inode, u64 lblock, u32 nr, bool *grew);
 /* @path[i]: index of the pointer at level i, 0 being the inode; returns the levels, 0: too far. */
 u32 ext2_block_path(const struct ext2_sb *sbi, u64 lblock, u32 path[4]);
 u64 ext2_max_bytes(const struct ext2_sb *sbi);

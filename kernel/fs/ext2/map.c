@@ -272,3 +272,52 @@ int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *r
 		*run = br.run;
 	return err;
 }
+
+/* Lock held. Blocks that filling all holes of [@lblock, @end) takes; one chain of indirect blocks
+ * leads to them. */
+static int count_missing(struct inode *inode, u64 lblock, u64 end, u32 *missing)
+{
+	struct branch br;
+	u32 meta = 0;
+	int err;
+
+	*missing = 0;
+	for (; lblock < end; lblock += br.run.nr) {
+		err = find_branch(inode, lblock, (u32)(end - lblock), &br);
+		if (err)
+			return err;
+		if (br.run.block)
+			continue;
+		*missing += br.run.nr;
+		meta = br.depth - 1 - br.level;
+	}
+	*missing += meta;
+	return 0;
+}
+
+int ext2_map_page(struct inode *inode, u64 lblock, u32 nr, bool *grew)
+{
+	struct ext2_sb *sbi = ext2_sb(inode->sb);
+	u64 end = lblock + nr;
+	struct branch br;
+	u32 missing;
+	int err;
+
+	*grew = false;
+	mutex_lock(&sbi->lock);
+	err = count_missing(inode, lblock, end, &missing);
+	/* Refused before anything is taken: a block that no store follows keeps its old bytes. */
+	if (!err && missing > sbi->free_blocks)
+		err = -ENOSPC;
+	for (; !err && missing && lblock < end; lblock += br.run.nr) {
+		err = find_branch(inode, lblock, (u32)(end - lblock), &br);
+		if (!err && !br.run.block) {
+			err = fill_hole(inode, lblock, &br);
+			*grew |= !err;
+		}
+	}
+	mutex_unlock(&sbi->lock);
+	if (*grew)
+		inode_mark_meta(inode);
+	return err;
+}

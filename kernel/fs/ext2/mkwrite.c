@@ -7,31 +7,11 @@
  * Not:   finding blocks (map.c), re-checks against truncate (filemap_page_mkwrite).
  * Locks: page lock held; sbi->lock inside, only when the page is seen for the first time.
  * Key fact: PG_blocks remembers the answer. A store to a page that was cleaned asks nothing: one
- *        test of a bit.
+ *        test of a bit. A page that gets a new block is dirty from then on, whether or not the
+ *        store comes: the block holds its last owner's bytes until the page is written over them.
  */
-#include <errno.h>
-
 #include "kernel/fs/ext2/ext2.h"
-
-/*
- * Blocks for the page's blocks [@first, @end). What was had before an error stays: it lies inside
- * EOF, or write() takes it back.
- */
-static int get_blocks(struct inode *inode, struct page *page, u32 first, u32 end)
-{
-	u32 per_page = PAGE_SIZE / inode->sb->block_size;
-	u64 lblock = page->index * per_page;
-	struct block_run run;
-
-	while (first < end) {
-		int err = ext2_map_alloc(inode, lblock + first, end - first, &run);
-
-		if (err)
-			return err;
-		first += run.nr;
-	}
-	return 0;
-}
+#include "kernel/mm/page_dirty.h"
 
 /* All blocks of the page are there now: remember where, if that is one number. */
 static void remember(struct inode *inode, struct page *page)
@@ -50,12 +30,16 @@ static int __attribute__((noinline))
 prepare_slow(struct address_space *mapping, struct page *page, unsigned int from, unsigned int to)
 {
 	struct inode *inode = mapping->host;
-	u32 bits = (u32)__builtin_ctz(inode->sb->block_size);
+	u32 bits = (u32)__builtin_ctz(inode->sb->block_size), first = from >> bits;
+	bool grew;
 	int err;
 
 	if (to <= from)
 		return 0;
-	err = get_blocks(inode, page, from >> bits, ((to - 1) >> bits) + 1);
+	err = ext2_map_page(inode, page->index * (PAGE_SIZE >> bits) + first,
+			    ((to - 1) >> bits) + 1 - first, &grew);
+	if (grew)
+		set_page_dirty(page);
 	if (!err)
 		remember(inode, page);
 	return err;
