@@ -31,9 +31,17 @@ static bool may_write(const struct file *file)
 
 /* ---- read and write ------------------------------------------------------------------------ */
 
-/* Nobody reclaims pages in the background: who finds no memory makes room and tries again. */
-static bool try_again(const struct inode *inode, s64 n, unsigned int *tries)
+/*
+ * Nobody reclaims pages in the background: who finds no memory makes room and goes on. After a
+ * piece of @n bytes (or an error) of a call of @len bytes, of which *@done are moved: once more?
+ */
+static bool go_on(const struct inode *inode, s64 n, size_t len, size_t *done, unsigned int *tries)
 {
+	if (n > 0) {
+		*done += (size_t)n;
+		*tries = 0;
+		return *done < len;
+	}
 	if (likely(n != -ENOMEM) || ++*tries > 3)
 		return false;
 	inode_reclaim(inode->sb);
@@ -44,6 +52,7 @@ static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
 {
 	struct inode *inode = file->inode;
 	unsigned int tries = 0;
+	size_t done = 0;
 	s64 n;
 
 	if (!may_read(file))
@@ -57,12 +66,15 @@ static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
 	len = min(len, (size_t)(POS_MAX - pos));
 	down_read(&inode->i_rwsem);
 	do {
-		n = filemap_read(&inode->data, pos, buf, len, &file->ra);
-	} while (try_again(inode, n, &tries));
+		n = filemap_read(&inode->data, pos + done, (char *)buf + done, len - done,
+				 &file->ra);
+	} while (go_on(inode, n, len, &done, &tries));
 	up_read(&inode->i_rwsem);
-	if (n >= 0 && !inode->sb->read_only)
+	if (!done && n < 0)
+		return n;
+	if (!inode->sb->read_only)
 		inode_accessed(inode);
-	return n;
+	return (s64)done;
 }
 
 int inode_truncate(struct inode *inode, u64 size)
@@ -98,6 +110,7 @@ static s64 write_locked(struct inode *inode, const void *buf, size_t len, u64 po
 {
 	u64 old_size = inode->data.size;
 	unsigned int tries = 0;
+	size_t done = 0;
 	s64 n;
 
 	if (pos > POS_MAX)
@@ -108,16 +121,16 @@ static s64 write_locked(struct inode *inode, const void *buf, size_t len, u64 po
 		return -EROFS;
 	len = min(len, (size_t)(inode->sb->max_bytes - pos));
 	do {
-		n = filemap_write(&inode->data, pos, buf, len);
-	} while (try_again(inode, n, &tries));
-	if (n < (s64)len && pos + len > inode->data.size)
+		n = filemap_write(&inode->data, pos + done, (const char *)buf + done, len - done);
+	} while (go_on(inode, n, len, &done, &tries));
+	if (done < len && pos + len > inode->data.size)
 		trim_behind_eof(inode);
-	if (n <= 0)
+	if (!done)
 		return n;
 	if (inode->data.size != old_size)
 		inode_mark_meta(inode);
 	inode_touch(inode, TOUCH_M | TOUCH_C);
-	return n;
+	return (s64)done;
 }
 
 /* *@pos: where to write; with O_APPEND and @append it becomes the end of the file. */

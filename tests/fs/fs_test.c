@@ -368,6 +368,16 @@ bool fst_disk_make(struct fst_disk *d, const char *name, u64 bytes, u32 block_si
 	return false;
 }
 
+bool fst_disk_sample(struct fst_disk *d, const char *name)
+{
+	if (!fst_disk_make(d, name, 4ul << 20, 1024, 256))
+		return false;
+	EXPECT(fst_make(fst_path(d, "f"), 300000, 1));
+	EXPECT_EQ(vfs_mkdir(fst_path(d, "d"), 0755), 0);
+	EXPECT_EQ(fst_disk_umount(d), 0);
+	return true;
+}
+
 int fst_disk_mount(struct fst_disk *d)
 {
 	return vfs_mount(d->name, NULL, d->path);

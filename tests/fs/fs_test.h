@@ -74,6 +74,9 @@ struct fst_disk {
 
 /* False: the test has failed, nothing is left. */
 bool fst_disk_make(struct fst_disk *d, const char *name, u64 bytes, u32 block_size, u32 inode_size);
+/* One of 4 MiB and blocks of 1 KiB with a file "f" (300000 bytes of number 1) and a directory
+ * "d", not mounted. */
+bool fst_disk_sample(struct fst_disk *d, const char *name);
 int fst_disk_mount(struct fst_disk *d);
 int fst_disk_umount(struct fst_disk *d);
 void fst_disk_remount(struct fst_disk *d);
