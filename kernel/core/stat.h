@@ -35,6 +35,15 @@
 	X(PAGES_WRITTEN, "pages_written", "page_dirty.c: writeback ended")                         \
 	X(PTES_SCANNED, "ptes_scanned", "rmap.c: PTEs looked at for cleaning")                     \
 	X(PTES_CLEANED, "ptes_cleaned", "rmap.c: PTEs that lost W or D")                           \
+	X(HARVESTS, "harvests", "harvest.c: files asked for stores without notice")                \
+	X(HARVEST_PTES, "harvest_ptes", "harvest.c: PTEs looked at")                               \
+	X(HARVEST_REGIONS, "harvest_regions", "harvest.c: 2 MiB regions looked into")              \
+	X(HARVEST_SKIPPED, "harvest_skipped", "harvest.c: 2 MiB regions that nobody touched")      \
+	X(PAGES_LOGGED, "pages_logged", "dirty_log.c: first stores that went into the log")        \
+	X(LOG_OVERFLOWS, "log_overflows", "dirty_log.c: stores for which the log was full")        \
+	X(PAGES_GRANTED, "pages_granted", "grant.c: pages made writable ahead of a store")         \
+	X(PAGES_FORKED, "pages_forked", "page_fork.c: pages under I/O that got a copy")            \
+	X(FALSE_DIRTY, "false_dirty", "page_dirty.c: pages written without a store")               \
 	X(PTES_ZAPPED, "ptes_zapped", "memory.c: PTEs removed")                                    \
 	X(THROTTLED, "throttled", "throttle.c: waits of a dirtying thread")                        \
 	/* TLB */                                                                                  \
@@ -44,6 +53,8 @@
 	X(TLB_COW, "tlb_why_cow", "tlb.c: batches because a page was copied")                      \
 	X(TLB_PROTECT, "tlb_why_protect", "tlb.c: batches because permission was taken")           \
 	X(TLB_KERNEL, "tlb_why_kernel", "tlb.c: batches for the kernel's own half")                \
+	X(TLB_HARVEST, "tlb_why_harvest", "tlb.c: batches because dirty bits were collected")      \
+	X(TLB_DEFERRED, "tlb_deferred", "tlb.c: batches that waited for CPUs, not interrupted")    \
 	X(TLB_TEST, "tlb_why_test", "tlb.c: batches of tests")                                     \
 	X(TLB_ICR_WRITES, "tlb_icr_writes", "apic.c, for tlb.c: writes of the interrupt command")  \
 	X(TLB_IPIS_SENT, "tlb_ipis_sent", "tlb.c: CPUs asked")                                     \

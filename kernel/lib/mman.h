@@ -18,6 +18,18 @@
 #define MAP_ANON      MAP_ANONYMOUS
 #define MAP_FAILED    ((void *)-1)
 
+#define MAP_LOCKED   0x2000 /* as if mlock()ed at once */
+#define MAP_POPULATE 0x8000
+
+#define MADV_NORMAL	    0
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+/* dirtybit's own: the policies decide what they mean (seeds P24, P25). */
+#define MADV_STAY_WRITABLE 0x100 /* cleaning may leave this area's pages writable */
+#define MADV_WILL_WRITE	   0x101 /* the same, and all its pages become writable now */
+/* Policy number n (db_policy_index) answers for this area; -1: the file's again. */
+#define MADV_POLICY(n) (0x200 + (n))
+
 #define MS_ASYNC      1
 #define MS_INVALIDATE 2
 #define MS_SYNC	      4

@@ -21,7 +21,7 @@
 
 #define RADIX_SHIFT	 6
 #define RADIX_SLOTS	 64
-#define RADIX_TAGS	 3
+#define RADIX_TAGS	 4
 #define RADIX_MAX_HEIGHT 11 /* 64-bit indices */
 /* Most nodes one insertion can need: a chain up from a lone leaf, and a chain down to a new one. */
 #define RADIX_MAX_NEEDED (2 * (RADIX_MAX_HEIGHT - 1))

@@ -23,9 +23,10 @@ struct writeback_control;
 
 /* Tags of mapping->pages. */
 enum {
-	TAG_DIRTY,     /* page->dirty != PAGE_CLEAN (P3) */
+	TAG_DIRTY,     /* page->dirty == PAGE_DIRTY (P3) */
 	TAG_WRITEBACK, /* PG_writeback */
 	TAG_TOWRITE,   /* picked by a running sync: it ends although stores go on (rule 32) */
+	TAG_MAYBE,     /* page->dirty == PAGE_MAYBE_DIRTY (P3) */
 };
 
 enum sync_mode {
@@ -82,8 +83,10 @@ enum mapping_flag {
 	AS_CMTIME, /* a store happened for which the times were not moved yet */
 	AS_EIO,	   /* a write failed; reported once by the next sync */
 	AS_ENOSPC,
-	AS_DIRTY_TIME,	 /* the inode's times differ from the disk's */
-	AS_DIRTY_META,	 /* size or blocks differ: fdatasync needs write_inode */
+	AS_DIRTY_TIME, /* the inode's times differ from the disk's */
+	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
+	AS_SILENT, /* a PTE may be stored through that neither a DIRTY page nor the log tells of */
+	AS_LOG_LOST,	 /* the log overflowed: the next harvest must scan */
 	AS_NO_WRITEBACK, /* memory only (ramfs): no write-notify faults (P3 of seeds) */
 };
 

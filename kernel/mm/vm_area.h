@@ -57,6 +57,8 @@ struct vm_operations {
 #define VM_EXEC	    0x04
 #define VM_SHARED   0x08
 #define VM_MAYWRITE 0x10 /* the descriptor allows it */
+#define VM_LOCKED   0x20 /* mlock()ed */
+#define VM_ASKED    0x40 /* MADV_STAY_WRITABLE, MADV_WILL_WRITE */
 
 /* m: mm->mmap_lock (w to change, r to read)   s: at creation */
 struct vm_area {
