@@ -28,6 +28,16 @@ struct policy_page {
 	bool asked;	/* the area asked: MADV_STAY_WRITABLE, MADV_WILL_WRITE */
 };
 
+/* Argument scope=: which areas a policy that leaves pages writable does it for. policy.c. */
+enum policy_scope { SCOPE_ALL, SCOPE_LOCKED, SCOPE_ASKED };
+extern unsigned int policy_scope;
+
+static inline bool policy_in_scope(const struct policy_page *page)
+{
+	return policy_scope == SCOPE_ALL || (policy_scope == SCOPE_LOCKED && page->locked) ||
+	       (policy_scope == SCOPE_ASKED && page->asked);
+}
+
 /* A page of a writable shared mapping is about to be mapped by a read fault. */
 enum policy_map {
 	POLICY_MAP_READONLY, /* the first store shall fault */

@@ -15,6 +15,10 @@
 
 REGISTRY(policies, struct dirty_policy);
 
+unsigned int policy_scope = SCOPE_ALL;
+static const char *const scope_names[] = { "all", "locked", "asked", NULL };
+ARG_CHOICE(scope, policy_scope, scope_names, "areas in which a policy may leave pages writable");
+
 static const struct dirty_policy unset = { .name = "unset" };
 const struct dirty_policy *global_policy = &unset;
 

@@ -14,4 +14,5 @@
 DIRTY_POLICY(write_notify) = {
 	.name = "write_notify",
 	.summary = "clean pages are read-only, the first store faults (Linux)",
+	.breaks = BREAKS(STABLE_PAGES) | BREAKS(NO_HOT_FAULT),
 };
