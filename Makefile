@@ -14,6 +14,11 @@ ARGS     ?=
 ACCEL    ?= tcg
 FIRMWARE ?= bios
 T        ?=
+ARGS_LAB ?=
+JOBS     ?= $(shell nproc)
+SWEEP    ?=
+SSHLOGIN ?=
+RESUME   ?=
 
 NEWLIB := build/newlib
 ELF    := $(BUILD)/dirtybit.elf
@@ -23,8 +28,8 @@ export CROSS BUILD NEWLIB ACCEL
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test kernel iso image host-test lint bench mutants models gdb format
-.PHONY: clean distclean
+.PHONY: help run test kernel iso image host-test lint bench bench-linux mutants models gdb format
+.PHONY: clean distclean lab lab-compare sweep
 .PHONY: stand-in FORCE
 
 # All processors, unless the command line says otherwise or cleans first.
@@ -35,7 +40,12 @@ endif
 define HELP
 make run        boot the ISO on CPUS processors: demonstration, then a shell (quit: Ctrl-A x)
 make test       all tests; T=name or T=pattern picks some
-make bench      the instructions that each figure takes, against bench/limits.json
+make bench      the instructions that each figure takes, against bench/limits.json;
+                FS=ramblk: file system in memory, the same to the last digit each time
+make bench-linux   the same programs here and on Debian's Linux in the same QEMU: LINUX=package
+make lab        what each policy costs and breaks: build/lab/lab.html; ARGS_LAB="--policy a,b ..."
+make lab-compare A=a.json B=b.json   what changed between two results
+make sweep      many boots along several axes: SWEEP="policy=a,b cpus=1,2" JOBS= SSHLOGIN= RESUME=
 make mutants    break the kernel in each known way: does a test notice? T=name picks some
 make models     the Promela models of tests/models, with spin
 make lint       layers, style, format
@@ -69,7 +79,7 @@ $(NEWLIB)/stamp: build/setup.stamp tools/newlib
 find = $(sort $(shell find $(wildcard $(1)) -type f -name '$(2)'))
 
 SOURCE_DIRS := $(wildcard boot arch kernel drivers libc apps tests bench)
-HOST_ONLY := tests/host/% tests/lint/% tests/models/% tests/mutants/%
+HOST_ONLY := tests/host/% tests/lint/% tests/models/% tests/mutants/% bench/linux/%
 CSRC   := $(filter-out $(HOST_ONLY),$(call find,$(SOURCE_DIRS),*.c))
 ASMSRC := $(call find,boot arch,*.asm)
 OBJS   := $(CSRC:%.c=$(BUILD)/obj/%.o) $(ASMSRC:%.asm=$(BUILD)/obj/%.asm.o)
@@ -157,7 +167,23 @@ test: $(ELF) $(ISO)
 # One processor and 1 GiB, unless the command line says otherwise.
 given = $(if $(filter file,$(origin $(1))),$(2),$($(1)))
 bench: $(ELF)
-	@bench/run --cpus $(call given,CPUS,1) --mem $(call given,MEM,3G) --args '$(ARGS)'
+	@bench/run --cpus $(call given,CPUS,1) --mem $(call given,MEM,3G) --args '$(ARGS)' \
+		--fs $(or $(FS),virtio)
+
+lab: $(ELF)
+	@tools/lab --kernel $(ELF) --cpus $(call given,CPUS,4) --mem $(call given,MEM,1G) \
+		--args='$(ARGS)' $(ARGS_LAB)
+
+lab-compare:
+	@tools/lab --compare '$(A)' '$(B)'
+
+sweep: $(ELF)
+	@tools/sweep --kernel $(ELF) --jobs '$(JOBS)' --sweep '$(SWEEP)' --sshlogin '$(SSHLOGIN)' \
+		--resume '$(RESUME)'
+
+LINUX ?= linux-image-cloud-amd64
+bench-linux: $(ELF)
+	@bench/linux/run --mem $(call given,MEM,1G) --args '$(ARGS)' --package '$(LINUX)'
 
 models: build/setup.stamp
 	@tests/models/run
@@ -166,7 +192,7 @@ mutants: $(ELF)
 	@tests/mutants/run $(T)
 
 host-test: build/setup.stamp
-	@prove -v tests/host/run
+	@prove -v tests/host/run tests/host/laboratory
 
 lint: build/setup.stamp
 	@prove tests/lint/selftest tests/lint/layers tests/lint/style

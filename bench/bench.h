@@ -2,9 +2,10 @@
 /*
  * bench.h - what the benches need beyond POSIX, here and on Linux.
  *
- * Only this file and system.c know where they are compiled. Here every bench is a program of the
- * kernel's image (`run NAME`, or the argument bench=NAME); on Linux one executable each:
- *	gcc -O2 -I. bench/NAME.c bench/bench.c bench/system.c -lpthread
+ * A bench is one C file that is compiled unchanged for both. Here it is a program of the kernel's
+ * image (`run NAME`, or the argument bench=NAME); for Linux all of them are linked into one static
+ * program, the init of a small initramfs (bench/linux). What differs hides behind this header:
+ * bench/system.c here, bench/linux/system.c there.
  *
  * A figure is one line of JSON. Costs are ticks of the time-stamp counter; under QEMU's
  * -icount shift=0 one tick is one instruction. Files live in $BENCH_DIR, else /bench.
@@ -28,26 +29,46 @@
 
 #else
 
-#define BENCH(id, text)                                                                            \
-	static int id##_main(int argc, char **argv);                                               \
-	int main(int argc, char **argv)                                                            \
-	{                                                                                          \
-		return id##_main(argc, argv);                                                      \
-	}                                                                                          \
-	extern int bench_one_bench_per_executable
-
-static inline uint64_t db_cycles(void)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
-	return (uint64_t)hi << 32 | lo;
-}
+#include "bench/linux/linux.h"
 
 #endif
 
-/* Ticks of work: here without those that this CPU spent halted, as while a disk works. */
-uint64_t bench_work(void);
+/* --- measuring --- */
+
+/* What one operation costs; between bench_start() and bench_stop() where both began. */
+struct bench_cost {
+	uint64_t ticks;	    /* of this CPU's work: without what it spent halted */
+	int64_t faults;	    /* page faults of all threads */
+	int64_t ipis;	    /* interrupts sent to other CPUs for their TLBs */
+	int64_t shootdowns; /* batches of TLB entries flushed; -1 where nobody counts (Linux) */
+	uint64_t idle;	    /* ticks that this CPU was halted */
+};
+
+/* Nothing between the two costs 0 ticks: what the measuring takes is known and subtracted. */
+void bench_start(struct bench_cost *c);
+void bench_stop(struct bench_cost *c);
+
+/* What repeated measurements come to. */
+struct bench_result {
+	uint64_t median, least;
+	double faults, ipis, shootdowns; /* mean of one operation */
+};
+
+/* @each: operations that one of the @n costs stands for. Sorts. */
+void bench_summarize(struct bench_cost *costs, size_t n, size_t each, struct bench_result *r);
+uint64_t bench_median(uint64_t *values, size_t n); /* sorts */
+
+/* One line: {"figure":...,"value":...,"unit":...,"policy":...,"fs":...,"cpus":...@more}; @more is
+ * JSON that begins with a comma, made as by printf. */
+__attribute__((format(printf, 4, 5))) void bench_report(const char *figure, double value,
+							const char *unit, const char *more, ...);
+/* The same for instructions: the median, and beside it least, faults and ipis. */
+__attribute__((format(printf, 3, 4))) void
+bench_report_result(const char *figure, const struct bench_result *r, const char *more, ...);
+/* A figure that cannot be had here: value null, and why. */
+void bench_report_missing(const char *figure, const char *why);
+
+/* --- files --- */
 
 /* A file that is mapped shared and whose blocks are all allocated, in order. */
 struct bench_file {
@@ -60,13 +81,24 @@ struct bench_file {
 /* Make @f with @pages pages, or as many as the disk holds; all clean, each page mapped. 0, or -1
  * after one line that says what failed. */
 int bench_file_open(struct bench_file *f, const char *name, size_t pages);
+/* The same, but one hole from end to end; mapped, no page of it looked at. */
+int bench_file_open_hole(struct bench_file *f, const char *name, size_t pages);
 void bench_file_close(struct bench_file *f); /* and remove it */
+/* Map it anew, with no page mapped yet; all of it is in the page cache. 0 or -1 as above. */
+int bench_file_remap(struct bench_file *f);
+/* The same, and its address is a multiple of 2 MiB. */
+int bench_file_remap_aligned(struct bench_file *f);
 /* One store to each of the first @pages pages. */
 void bench_store(struct bench_file *f, size_t pages);
-/* MS_SYNC of the first @pages pages: ticks of work, or 0 after a line that says what failed. */
-uint64_t bench_msync(struct bench_file *f, size_t pages);
+/* What msync(@flags) of @pages pages from page @first on costs. 0, or -1 after a line that says what
+ * failed. */
+int bench_msync(struct bench_file *f, size_t first, size_t pages, int flags, struct bench_cost *c);
 /* Pages that half of the free memory holds. */
 size_t bench_memory_pages(void);
+/* The file's time of last modification in nanoseconds since 1970; negative: errno says why. */
+int64_t bench_mtime(int fd);
+
+/* --- CPUs --- */
 
 /* One turn of a loop that waits for another CPU. PAUSE hands an emulator with one thread for all
  * CPUs to the next of them; now and then other threads of this CPU get their turn. */
@@ -78,26 +110,32 @@ static inline void bench_relax(unsigned int *spins)
 		sched_yield();
 }
 
-uint64_t bench_median(uint64_t *values, size_t n); /* sorts */
-
 int bench_cpus(void);
 /* Run @fn(@arg) in a thread that stays on @cpu. */
 struct bench_thread;
 struct bench_thread *bench_thread_start(int cpu, int (*fn)(void *), void *arg);
 int bench_thread_join(struct bench_thread *t);
 
-/* A counter of the kernel; -1 where there are none (Linux). */
-int64_t bench_counter(const char *name);
-
-/* Further address spaces that map @f: here by the kernel's help, on Linux none (0 from open). */
+/* Further address spaces that map @f: here by the kernel's help, on Linux forked processes. */
 struct bench_spaces;
 struct bench_spaces *bench_spaces_open(struct bench_file *f, size_t pages, int count);
 int bench_spaces_store(struct bench_spaces *s); /* one store to each page in each of them */
 void bench_spaces_close(struct bench_spaces *s);
 
-/* One line: {"figure":...,"value":...,"unit":...,"policy":...,"fs":...,"cpus":...@more}; @more is
- * JSON that begins with a comma, made as by printf. */
-__attribute__((format(printf, 4, 5))) void bench_report(const char *figure, double value,
-							const char *unit, const char *more, ...);
+/* --- what only one of the two has --- */
+
+/* A counter of the kernel; -1 where there are none (Linux). */
+int64_t bench_counter(const char *name);
+/* Set an argument of the kernel; value NULL: as it was before the first bench_set() of it. Choose a
+ * policy; NULL: the one that the run began with. 0, or -1: there is none here, or no such one. */
+int bench_set(const char *key, const char *value);
+int bench_policy(const char *name);
+/* mprotect(); -1 with errno ENOSYS where there is none. */
+int bench_protect(void *addr, size_t len, int prot);
+/* madvise(MADV_WILL_WRITE): make the pages writable before they are stored to. 0 or -1. */
+int bench_will_write(void *addr, size_t len);
+/* Ask PTEs for stores to the file that nobody was told of, and do nothing else: how many there
+ * were, or -1 where that cannot be asked. */
+int64_t bench_harvest(int fd);
 
 #endif

@@ -4,25 +4,28 @@
  */
 #include "bench/bench.h"
 
+#include <sys/mman.h>
+
 #define PAGES  4096
 #define ROUNDS 16
 
 static int msync_clean_main(int argc, char **argv)
 {
-	uint64_t ticks[ROUNDS];
+	struct bench_cost costs[ROUNDS];
+	struct bench_result r;
 	struct bench_file f;
 	int i;
 
 	if (bench_file_open(&f, "msync_clean", PAGES))
 		return 1;
 	for (i = 0; i < ROUNDS; i++) {
-		ticks[i] = bench_msync(&f, f.pages);
-		if (!ticks[i])
+		if (bench_msync(&f, 0, f.pages, MS_SYNC, &costs[i]))
 			break;
 	}
-	if (i == ROUNDS)
-		bench_report("msync_clean", (double)bench_median(ticks, ROUNDS), "instructions",
-			     ",\"pages\":%zu", f.pages);
+	if (i == ROUNDS) {
+		bench_summarize(costs, ROUNDS, 1, &r);
+		bench_report_result("msync_clean", &r, ",\"pages\":%zu", f.pages);
+	}
 	bench_file_close(&f);
 	return i < ROUNDS;
 }

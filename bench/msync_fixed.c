@@ -11,26 +11,23 @@
 
 static int msync_fixed_main(int argc, char **argv)
 {
-	uint64_t ticks[ROUNDS];
+	struct bench_cost costs[ROUNDS];
+	struct bench_result r;
 	struct bench_file f;
-	uint64_t start;
-	char *page;
-	int err = 0;
-	int i;
+	size_t i;
 
 	if (bench_file_open(&f, "msync_fixed", PAGES))
 		return 1;
-	for (i = 0; i < ROUNDS && !err; i++) {
-		page = f.map + (size_t)i % f.pages * PAGE;
-		*(volatile char *)page = (char)i;
-		start = bench_work();
-		err = msync(page, PAGE, MS_SYNC);
-		ticks[i] = bench_work() - start;
+	for (i = 0; i < ROUNDS; i++) {
+		*(volatile char *)(f.map + i % f.pages * PAGE) = (char)i;
+		if (bench_msync(&f, i % f.pages, 1, MS_SYNC, &costs[i]))
+			break;
 	}
-	if (!err)
-		bench_report("msync_fixed", (double)bench_median(ticks, ROUNDS), "instructions",
-			     ",\"pages\":1");
+	if (i == ROUNDS) {
+		bench_summarize(costs, ROUNDS, 1, &r);
+		bench_report_result("msync_fixed", &r, ",\"pages\":1");
+	}
 	bench_file_close(&f);
-	return err != 0;
+	return i < ROUNDS;
 }
 BENCH(msync_fixed, "msync of one dirty page, waiting excluded");

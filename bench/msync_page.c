@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define SHARE	     16
 #define ROUNDS	     3
@@ -18,79 +19,84 @@
 #define SPACES_PAGES (1UL << 10)
 #define SPACES_MAX   256
 
-/* Median cost of an msync of @pages pages, dirty in this and in every other space; 0: failed. */
-static uint64_t cost(struct bench_file *f, struct bench_spaces *spaces, size_t pages)
+/* An msync of @pages pages, dirty in this and in every other space. 0 or -1. */
+static int cost(struct bench_file *f, struct bench_spaces *spaces, size_t pages,
+		struct bench_result *r)
 {
-	uint64_t ticks[ROUNDS];
+	struct bench_cost costs[ROUNDS];
 	int64_t cleaned;
 	int i;
 
 	for (i = 0; i < ROUNDS; i++) {
 		bench_store(f, pages);
 		if (spaces && bench_spaces_store(spaces))
-			return 0;
+			return -1;
 		cleaned = bench_counter("pages_cleaned");
-		ticks[i] = bench_msync(f, pages);
-		if (!ticks[i])
-			return 0;
+		if (bench_msync(f, 0, pages, MS_SYNC, &costs[i]))
+			return -1;
 		cleaned = bench_counter("pages_cleaned") - cleaned;
 		if (bench_counter("pages_cleaned") >= 0 && cleaned < (int64_t)pages) {
 			printf("bench: of %zu pages only %lld were still dirty for msync\n", pages,
 			       (long long)cleaned);
-			return 0;
+			return -1;
 		}
 	}
-	return bench_median(ticks, ROUNDS);
+	bench_summarize(costs, ROUNDS, 1, r);
+	return 0;
 }
 
-static double slope(uint64_t small, uint64_t large, size_t pages)
+/* The difference per page, of the medians and of the least. */
+static void report(const struct bench_result *small, const struct bench_result *large, size_t pages,
+		   int mappings)
 {
-	return ((double)large - (double)small) / (double)(pages - pages / SHARE);
+	double n = (double)(pages - pages / SHARE);
+	double median = ((double)large->median - (double)small->median) / n;
+	double least = ((double)large->least - (double)small->least) / n;
+
+	bench_report("msync_page", median, "instructions",
+		     ",\"least\":%lld,\"faults\":0,\"ipis\":%lld,\"pages\":%zu,\"mappings\":%d",
+		     (long long)least, (long long)((large->ipis - small->ipis) / n), pages,
+		     mappings);
 }
 
 static int by_pages(struct bench_file *f)
 {
-	uint64_t small, large;
+	struct bench_result small, large;
 	size_t pages;
 
 	for (pages = SMALLEST; pages <= f->pages; pages *= 4) {
-		small = cost(f, NULL, pages / SHARE);
-		large = cost(f, NULL, pages);
-		if (!small || !large)
+		if (cost(f, NULL, pages / SHARE, &small) || cost(f, NULL, pages, &large))
 			return pages <= 4096;
-		bench_report("msync_page", slope(small, large, pages), "instructions",
-			     ",\"pages\":%zu,\"mappings\":1", pages);
+		report(&small, &large, pages, 1);
 	}
 	return 0;
 }
 
 /* The same pages, mapped and dirty in @count further address spaces. */
-static uint64_t cost_shared(struct bench_file *f, size_t pages, int count)
+static int cost_shared(struct bench_file *f, size_t pages, int count, struct bench_result *r)
 {
 	struct bench_spaces *spaces = bench_spaces_open(f, pages, count);
-	uint64_t ticks;
+	int err;
 
 	if (!spaces)
-		return 0;
-	ticks = cost(f, spaces, pages);
+		return -1;
+	err = cost(f, spaces, pages, r);
 	bench_spaces_close(spaces);
-	return ticks;
+	return err;
 }
 
 static int by_mappings(struct bench_file *f)
 {
-	uint64_t small, large;
+	struct bench_result small, large;
 	int mappings;
 
 	for (mappings = 4; mappings <= SPACES_MAX; mappings *= 4) {
-		small = cost_shared(f, SPACES_PAGES / SHARE, mappings - 1);
-		large = cost_shared(f, SPACES_PAGES, mappings - 1);
-		if (!small || !large) {
+		if (cost_shared(f, SPACES_PAGES / SHARE, mappings - 1, &small) ||
+		    cost_shared(f, SPACES_PAGES, mappings - 1, &large)) {
 			printf("bench: %d address spaces cannot be had here\n", mappings);
 			return bench_counter("msyncs") >= 0;
 		}
-		bench_report("msync_page", slope(small, large, SPACES_PAGES), "instructions",
-			     ",\"pages\":%lu,\"mappings\":%d", SPACES_PAGES, mappings);
+		report(&small, &large, SPACES_PAGES, mappings);
 	}
 	return 0;
 }

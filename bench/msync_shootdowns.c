@@ -9,6 +9,7 @@
 #include "bench/bench.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 
 #define PAGES	 1024
 #define MAX_CPUS 64
@@ -54,21 +55,18 @@ static void store_everywhere(size_t pages)
 
 static int first_cpu(void *unused)
 {
-	int64_t shootdowns, ipis;
+	struct bench_cost c;
 	size_t pages;
 
 	for (pages = 1; pages <= PAGES && pages <= b.file.pages; pages *= 4) {
 		store_everywhere(pages);
-		shootdowns = bench_counter("tlb_shootdowns");
-		ipis = bench_counter("tlb_ipis_sent");
-		if (!bench_msync(&b.file, pages))
+		if (bench_msync(&b.file, 0, pages, MS_SYNC, &c))
 			return 1;
-		shootdowns = bench_counter("tlb_shootdowns") - shootdowns;
-		ipis = bench_counter("tlb_ipis_sent") - ipis;
-		bench_report("msync_shootdowns", (double)shootdowns, "shootdowns", ",\"pages\":%zu",
-			     pages);
+		if (c.shootdowns >= 0)
+			bench_report("msync_shootdowns", (double)c.shootdowns, "shootdowns",
+				     ",\"pages\":%zu", pages);
 		if (b.others)
-			bench_report("msync_ipis", (double)ipis / b.others, "IPIs per other CPU",
+			bench_report("msync_ipis", (double)c.ipis / b.others, "IPIs per other CPU",
 				     ",\"pages\":%zu", pages);
 	}
 	return 0;
@@ -81,8 +79,6 @@ static int msync_shootdowns_main(int argc, char **argv)
 	int status = 1;
 	int cpu;
 
-	if (bench_counter("tlb_shootdowns") < 0)
-		return 0;
 	b.round = 0;
 	b.stop = false;
 	b.others = 0;

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * system.c - threads on a CPU, address spaces, counters: what POSIX does not give, in two dialects.
+ * system.c - threads on a CPU, address spaces, counters: what POSIX does not give, as dirtybit
+ * gives it. Linux's half is linux/system.c.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* CPU affinity on Linux */
-#endif
-#include "bench/bench.h"
 #include "bench/system.h"
+#include "bench/bench.h"
 
-#include <pthread.h>
-#include <sched.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,11 +18,25 @@ int bench_cpus(void)
 	return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-#if __has_include(<dirtybit.h>)
-
-uint64_t bench_work(void)
+uint64_t system_idle(void)
 {
-	return db_cycles() - db_idle_cycles();
+	return db_idle_cycles();
+}
+
+void system_events(struct bench_cost *c)
+{
+	static int faults = -1, ipis, shootdowns;
+	struct db_stats s;
+
+	if (faults < 0) {
+		faults = db_stat_find("faults");
+		ipis = db_stat_find("tlb_ipis_sent");
+		shootdowns = db_stat_find("tlb_shootdowns");
+	}
+	db_stats_read(&s);
+	c->faults = (int64_t)s.v[faults];
+	c->ipis = (int64_t)s.v[ipis];
+	c->shootdowns = (int64_t)s.v[shootdowns];
 }
 
 const char *system_policy(void)
@@ -128,87 +141,55 @@ void bench_spaces_close(struct bench_spaces *s)
 	free(s);
 }
 
-#else /* Linux */
+/* --- what only dirtybit has --- */
 
-uint64_t bench_work(void)
+int bench_set(const char *key, const char *value)
 {
-	return db_cycles();
+	static struct {
+		const char *key;
+		char value[32];
+	} first[8];
+	size_t i = 0;
+
+	while (i < sizeof(first) / sizeof(*first) - 1 && first[i].key && strcmp(first[i].key, key))
+		i++;
+	if (!value)
+		return first[i].key ? db_arg_set(key, first[i].value) : 0;
+	if (!first[i].key && !db_arg_get(key, first[i].value, sizeof(first[i].value)))
+		first[i].key = key;
+	return db_arg_set(key, value);
 }
 
-const char *system_policy(void)
+int bench_policy(const char *name)
 {
-	return "linux";
+	static char first[32];
+
+	if (!*first)
+		snprintf(first, sizeof(first), "%s", db_policy_current());
+	return db_policy_choose(name ? name : first);
 }
 
-const char *system_fs(void)
+int64_t bench_mtime(int fd)
 {
-	const char *name = getenv("BENCH_FS");
+	struct db_stat st;
 
-	return name ? name : "unknown";
+	if (db_stat_fd(fd, &st))
+		return -1;
+	return st.mtime.sec * 1000000000 + st.mtime.nsec;
 }
 
-size_t bench_memory_pages(void)
+int64_t bench_harvest(int fd)
 {
-	return (size_t)sysconf(_SC_AVPHYS_PAGES) / 2;
+	return db_harvest(fd);
 }
 
-int64_t bench_counter(const char *name)
+int bench_protect(void *addr, size_t len, int prot)
 {
+	errno = ENOSYS;
 	return -1;
 }
 
-struct bench_thread {
-	pthread_t thread;
-	int cpu;
-	int (*fn)(void *);
-	void *arg;
-};
-
-static void *pinned(void *arg)
+int bench_will_write(void *addr, size_t len)
 {
-	struct bench_thread *t = arg;
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(t->cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-	return (void *)(intptr_t)t->fn(t->arg);
+	return madvise(addr, len, MADV_WILL_WRITE);
 }
-
-struct bench_thread *bench_thread_start(int cpu, int (*fn)(void *), void *arg)
-{
-	struct bench_thread *t = malloc(sizeof(*t));
-
-	if (!t)
-		return NULL;
-	*t = (struct bench_thread){ .cpu = cpu, .fn = fn, .arg = arg };
-	if (!pthread_create(&t->thread, NULL, pinned, t))
-		return t;
-	free(t);
-	return NULL;
-}
-
-int bench_thread_join(struct bench_thread *t)
-{
-	void *result;
-
-	pthread_join(t->thread, &result);
-	free(t);
-	return (int)(intptr_t)result;
-}
-
-struct bench_spaces *bench_spaces_open(struct bench_file *f, size_t pages, int count)
-{
-	return NULL;
-}
-
-int bench_spaces_store(struct bench_spaces *s)
-{
-	return -1;
-}
-
-void bench_spaces_close(struct bench_spaces *s)
-{
-}
-
-#endif
