@@ -14,8 +14,9 @@
 #include "arch/x86_64/asm/pte.h"
 #include "kernel/core/spinlock.h"
 
-/* What an entry that points to a table holds beside the address, exactly. A is set from the start,
- * so that no CPU ever writes to it. */
+/* What an entry that points to a table holds beside the address. A is set from the start, so that
+ * no CPU ever writes to it. Entries that point to leaf tables may lose A and gain PTE_SOFT: that is
+ * how harvest.c knows what nobody touched. */
 #define PGTABLE_TABLE_BITS (PTE_P | PTE_W | PTE_A)
 
 /* p: pgtable.lock   a: atomic   s: at creation */
@@ -60,10 +61,9 @@ static inline u64 pgtable_table_address(const pte_t *table, u64 offset)
 	       DIRECT_MAP_BASE;
 }
 
-/* The PTE of @va, or NULL if a table is missing on the way. Never allocates. Tables of a living
- * lower half are only freed by pgtable_free_range, so the pointer stays good while the caller
- * holds what keeps the area (mmap_lock, or i_mmap_rwsem) or pgtable.lock. */
-static inline pte_t *pgtable_walk(struct pgtable *pgt, vaddr_t va)
+/* The entry of @va that points, or would point, to its leaf table; NULL: there is not even a place
+ * for it. Entries of neighbouring regions of 2 MiB lie side by side, up to a border of 1 GiB. */
+static inline pte_t *pgtable_walk_region(struct pgtable *pgt, vaddr_t va)
 {
 	const u64 in_table = (PTES_PER_TABLE - 1) * sizeof(pte_t);
 	u64 t = pgtable_table_address(pgt->root, va >> 36 & in_table);
@@ -73,7 +73,22 @@ static inline pte_t *pgtable_walk(struct pgtable *pgt, vaddr_t va)
 	t = pgtable_table_address((pte_t *)t, va >> 27 & in_table);
 	if (unlikely(t & ~PAGE_MASK))
 		return NULL;
-	t = pgtable_table_address((pte_t *)t, va >> 18 & in_table);
+	return (pte_t *)(t + (va >> 18 & in_table));
+}
+
+/* The PTE of @va, or NULL if a table is missing on the way. Never allocates. Tables of a living
+ * lower half are only freed by pgtable_free_range, so the pointer stays good while the caller
+ * holds what keeps the area (mmap_lock, or i_mmap_rwsem) or pgtable.lock. */
+static inline pte_t *pgtable_walk(struct pgtable *pgt, vaddr_t va)
+{
+	const u64 in_table = (PTES_PER_TABLE - 1) * sizeof(pte_t);
+	const pte_t *region = pgtable_walk_region(pgt, va);
+	u64 t;
+
+	if (unlikely(!region))
+		return NULL;
+	/* PGTABLE_TABLE_BITS, but for the two that may differ. */
+	t = (ptep_get(region).v & ~(PTE_A | PTE_SOFT)) - (PTE_P | PTE_W) + DIRECT_MAP_BASE;
 	if (unlikely(t & ~PAGE_MASK))
 		return NULL;
 	return (pte_t *)(t + (va >> 9 & in_table));

@@ -14,6 +14,7 @@
 
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/asm/frame.h"
+#include "arch/x86_64/tlb_cpu.h"
 #include "kernel/core/args.h"
 #include "kernel/core/clock.h"
 #include "kernel/core/delay.h"
@@ -21,24 +22,7 @@
 #include "kernel/core/trace.h"
 #include "kernel/lib/bitmap.h"
 
-/* What an initiator asks of the CPUs in @pending. Written by the initiator before the interrupt is
- * sent; each target clears its own bit when it is done. */
-struct tlb_request {
-	cpumask_t pending;	       /* a */
-	const struct tlb_batch *batch; /* lower half; or NULL */
-	vaddr_t start, end;	       /* kernel half, when end != 0 */
-	struct pgtable *drop;	       /* let go of this table; or NULL */
-};
-
-/* o: own CPU, interrupts off   a: atomic */
-struct tlb_cpu {
-	struct pgtable *loaded; /* o */
-	u64 seen_gen;		/* o: generation of @loaded that this CPU reached */
-	bool lazy;		/* a: own CPU writes, initiators read */
-	struct tlb_request request;
-} __aligned(64);
-
-static struct tlb_cpu tlb_cpus[MAX_CPUS];
+struct tlb_cpu tlb_cpus[MAX_CPUS];
 
 /* Up to this many pages by INVLPG, else by loading CR3. A matter of cost only (rule 65). */
 static u64 invlpg_max = 33;
@@ -54,11 +38,6 @@ static const enum stat_id why_stat[NR_TLB_WHY] = {
 static const char *const why_name[NR_TLB_WHY] = { "mkclean", "zap",	"copy-on-write", "protect",
 						  "kernel",  "harvest", "test" };
 
-static inline cpumask_t cpu_bit(unsigned int cpu)
-{
-	return (cpumask_t)1 << cpu;
-}
-
 static void load_cr3(const struct pgtable *pgt)
 {
 	stat_inc(STAT_TLB_CR3_LOADS);
@@ -71,6 +50,27 @@ void tlb_init_cpu(void)
 
 	t->loaded = &kernel_pgtable;
 	t->lazy = false;
+}
+
+/*
+ * Start from fresh tables: whatever was asked before @gen and the grace period were read is done
+ * when CR3 is written, and only then is it said: who reads it may let a page go to the disk. The
+ * grace period is read first, because it is raised last (tlb_grace_end).
+ */
+static void load_table(struct tlb_cpu *t, struct pgtable *pgt)
+{
+	u64 grace = atomic_load(&tlb_grace_asked);
+	u64 gen = atomic_load(&pgt->tlb_gen);
+
+	t->loaded = pgt;
+	load_cr3(pgt);
+	t->seen_gen = gen;
+	atomic_store(&t->passed, grace);
+}
+
+void tlb_forget_all(struct tlb_cpu *t)
+{
+	load_table(t, t->loaded);
 }
 
 /*
@@ -90,32 +90,32 @@ void arch_switch_pgtable(struct pgtable *next)
 		WRITE_ONCE(t->lazy, true);
 		return;
 	}
+	if (unlikely(flush_mode == FLUSH_DEFERRED))
+		tlb_start_tick(t);
 	if (prev == next) {
-		if (!t->lazy)
+		if (!t->lazy) {
+			tlb_pass();
 			return;
+		}
 		WRITE_ONCE(t->lazy, false);
 		full_fence();
 		gen = atomic_load(&next->tlb_gen);
 		if (gen != t->seen_gen) {
 			stat_inc(STAT_TLB_LAZY_CAUGHT_UP);
-			t->seen_gen = gen;
-			load_cr3(next);
+			tlb_forget_all(t);
 		}
 		return;
 	}
 	WRITE_ONCE(t->lazy, false);
 	atomic_or(&next->cpus, cpu_bit(cpu));
-	gen = atomic_load(&next->tlb_gen);
-	t->loaded = next;
-	t->seen_gen = gen;
-	load_cr3(next);
+	load_table(t, next);
 	atomic_and(&prev->cpus, ~cpu_bit(cpu));
 }
 
 /* Invalidate [start, end) here, page by page or all at once. */
 static void invalidate_local(vaddr_t start, vaddr_t end)
 {
-	if ((end - start) >> PAGE_SHIFT > invlpg_max) {
+	if (end == TLB_WHOLE_TABLE || (end - start) >> PAGE_SHIFT > invlpg_max) {
 		stat_inc(STAT_TLB_CR3_LOADS);
 		write_cr3(read_cr3());
 		return;
@@ -125,21 +125,11 @@ static void invalidate_local(vaddr_t start, vaddr_t end)
 		invlpg(start);
 }
 
-/* This CPU forgets everything of the table it has loaded. The generation is read first: a request
- * raised after that is still owed, and will find us behind. */
-static void flush_all_local(struct tlb_cpu *t)
-{
-	u64 gen = atomic_load(&t->loaded->tlb_gen);
-
-	load_cr3(t->loaded);
-	t->seen_gen = gen;
-}
-
 /* Interrupts off. Bring this CPU to the batch's generations (rule 61). */
 static void serve_batch(struct tlb_cpu *t, const struct tlb_batch *batch)
 {
 	if (batch->everything) {
-		flush_all_local(t);
+		tlb_forget_all(t);
 		return;
 	}
 	for (unsigned int i = 0; i < batch->nr; i++) {
@@ -148,7 +138,7 @@ static void serve_batch(struct tlb_cpu *t, const struct tlb_batch *batch)
 		if (r->pgt != t->loaded || t->seen_gen >= r->gen)
 			continue;
 		if (t->seen_gen + 1 != r->gen || batch->freed_tables) {
-			flush_all_local(t);
+			tlb_forget_all(t);
 			continue;
 		}
 		invalidate_local(r->start, r->end);
@@ -162,9 +152,7 @@ static void serve(struct tlb_cpu *t, const struct tlb_request *req)
 		if (t->loaded != req->drop)
 			return;
 		BUG_ON(!t->lazy);
-		t->loaded = &kernel_pgtable;
-		t->seen_gen = 0;
-		load_cr3(&kernel_pgtable);
+		load_table(t, &kernel_pgtable);
 		atomic_and(&req->drop->cpus, ~cpu_bit(this_cpu()->id));
 	} else if (req->end) {
 		invalidate_local(req->start, req->end);
@@ -187,6 +175,9 @@ void tlb_interrupt(void)
 		/* After this the initiator may go on: nothing of @req is read any more. */
 		atomic_and(&req->pending, ~cpu_bit(me));
 	}
+	/* It may be here because flush=deferred was chosen when it had no ticks. */
+	if (unlikely(flush_mode == FLUSH_DEFERRED && !tlb_cpus[me].lazy))
+		tlb_start_tick(&tlb_cpus[me]);
 }
 
 /* A CPU that stops answering is named once per second; after a minute the machine is lost. */
@@ -303,6 +294,17 @@ void tlb_batch_flush(struct tlb_batch *batch)
 	batch->everything = batch->freed_tables = false;
 }
 
+void tlb_interrupt_cpus(cpumask_t mask)
+{
+	static const struct tlb_batch all = { .why = TLB_WHY_MKCLEAN, .everything = true };
+	struct tlb_request what = { .batch = &all };
+
+	stat_inc(STAT_TLB_SHOOTDOWNS);
+	stat_inc(STAT_TLB_MKCLEAN);
+	trace(TRACE_SHOOTDOWN, all.why, mask);
+	ask(skip_lazy(mask), &what, "deferred");
+}
+
 void tlb_batch_add_slow(struct tlb_batch *batch, struct pgtable *pgt, vaddr_t va)
 {
 	for (unsigned int i = 0; i < batch->nr; i++) {
@@ -322,6 +324,13 @@ void tlb_batch_add_slow(struct tlb_batch *batch, struct pgtable *pgt, vaddr_t va
 	}
 	batch->range[batch->nr++] =
 		(struct tlb_range){ .pgt = pgt, .start = va, .end = va + PAGE_SIZE };
+}
+
+void tlb_batch_add_table(struct tlb_batch *batch, struct pgtable *pgt)
+{
+	/* Two ends that make a range of it, whatever was noted before; then it only stays whole. */
+	tlb_batch_add_slow(batch, pgt, 0);
+	tlb_batch_add_slow(batch, pgt, TLB_WHOLE_TABLE - PAGE_SIZE);
 }
 
 void tlb_batch_check(struct tlb_batch *batch)

@@ -38,9 +38,11 @@ enum tlb_why {
 
 #define TLB_BATCH_RANGES 8
 
+#define TLB_WHOLE_TABLE (1UL << 47) /* the end of a range that is the whole lower half */
+
 struct tlb_range {
 	struct pgtable *pgt;
-	vaddr_t start, end; /* end exclusive */
+	vaddr_t start, end; /* end exclusive; TLB_WHOLE_TABLE: everything, upper levels too */
 	u64 gen;
 };
 
@@ -71,6 +73,13 @@ static inline void tlb_batch_init(struct tlb_batch *batch, enum tlb_why why)
 static inline void tlb_batch_add(struct tlb_batch *batch, struct pgtable *pgt, vaddr_t va);
 void tlb_batch_add_slow(struct tlb_batch *batch, struct pgtable *pgt, vaddr_t va);
 
+/*
+ * All of @pgt's lower half, with what CPUs cached of its upper levels: a load of CR3 on each, never
+ * INVLPG page by page (SDM 3A 4.10.4.1). For who cleared accessed bits of upper levels, or does not
+ * know which pages it is about. Cheap; may be called with pgtable.lock held.
+ */
+void tlb_batch_add_table(struct tlb_batch *batch, struct pgtable *pgt);
+
 /* Returns when every CPU that may have cached one of the noted translations has dropped it. No
  * spinlock held, interrupts on: asserted. An empty batch costs nothing and counts nothing. */
 void tlb_batch_flush(struct tlb_batch *batch);
@@ -80,6 +89,24 @@ void tlb_flush_kernel(vaddr_t start, vaddr_t end);
 
 /* Make CPUs that have @pgt loaded lazily load kernel_pgtable. No thread may be using it. */
 void tlb_drop_pgtable(struct pgtable *pgt);
+
+/*
+ * Argument flush=: how many cleaned PTEs share a shootdown, and who waits for it. `page` is what
+ * rmap.c makes of it; `deferred` lets background cleaning wait until CPUs have forgotten by
+ * themselves (tlb_grace.h, preclean.h). May change at any time.
+ */
+enum tlb_flush_mode { FLUSH_BATCH, FLUSH_PAGE, FLUSH_DEFERRED };
+extern unsigned int flush_mode;
+
+/* This CPU compares generations, and forgets if it is behind: at each timer interrupt and at each
+ * context switch. Interrupts off. */
+void tlb_pass_slow(void);
+
+static inline void tlb_pass(void)
+{
+	if (unlikely(flush_mode == FLUSH_DEFERRED))
+		tlb_pass_slow();
+}
 
 /* VEC_TLB. */
 void tlb_interrupt(void);

@@ -93,6 +93,7 @@ static __noinline void device_interrupt(struct trap_frame *f)
 static __noinline void timer_interrupt(struct trap_frame *f)
 {
 	irq_enter();
+	tlb_pass();
 	clock_interrupt();
 	sched_tick();
 	irq_exit(f);

@@ -215,12 +215,12 @@ void runner_stop(struct runner *r)
 	thread_join(r->thread);
 }
 
-/* Asleep, and off its CPU: schedule() made the CPU lazy before it left the stack. */
+/* Asleep: schedule() made the CPU lazy before it left the stack, or halted on it. */
 static bool is_off_cpu(void *arg)
 {
 	struct runner *r = arg;
 
-	return READ_ONCE(r->thread->state) == THREAD_SLEEPING && !atomic_load(&r->thread->on_cpu);
+	return sched_asleep(r->thread);
 }
 
 void runner_settle(struct runner *r)

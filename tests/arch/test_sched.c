@@ -139,9 +139,7 @@ static int sleep_once(void *arg)
 
 static bool asleep(void *thread)
 {
-	struct thread *t = thread;
-
-	return READ_ONCE(t->state) == THREAD_SLEEPING && !atomic_load(&t->on_cpu);
+	return sched_asleep(thread);
 }
 
 static bool start_sleepers(struct sleeper *s, unsigned int n)

@@ -2,9 +2,9 @@
 /*
  * pte.h - page-table entries as values.
  *
- * Pure functions on pte_t, and the only three ways to change a live entry in memory: the CPU sets A
- * and D concurrently, so a live PTE is exchanged or compare-exchanged, never loaded, changed and
- * stored back (rule 23; B1). Bits: Intel SDM vol. 3, 4.5.
+ * Pure functions on pte_t, and the only ways to change a live entry in memory: the CPU sets A and D
+ * concurrently, so a live PTE is exchanged, compare-exchanged, or changed by one locked AND or OR,
+ * never loaded, changed and stored back (rule 23; B1). Bits: Intel SDM vol. 3, 4.5.
  */
 #ifndef ARCH_X86_64_ASM_PTE_H
 #define ARCH_X86_64_ASM_PTE_H
@@ -24,6 +24,7 @@ typedef struct {
 #define PTE_D	 (1UL << 6)
 #define PTE_PS	 (1UL << 7)
 #define PTE_G	 (1UL << 8)
+#define PTE_SOFT (1UL << 9) /* software's own: of entries that point to leaf tables, harvest.c */
 #define PTE_NX	 (1UL << 63)
 #define PTE_ADDR 0x000ffffffffff000UL
 
@@ -140,6 +141,17 @@ static inline bool ptep_cmpxchg(pte_t *ptep, pte_t old, pte_t new)
 {
 	return __atomic_compare_exchange_n(&ptep->v, &old.v, new.v, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_SEQ_CST);
+}
+
+/* Bits of an entry that stays what it is otherwise: nobody unmaps it meanwhile. */
+static inline void ptep_clear_bits(pte_t *ptep, u64 bits)
+{
+	(void)__atomic_and_fetch(&ptep->v, ~bits, __ATOMIC_SEQ_CST);
+}
+
+static inline void ptep_set_bits(pte_t *ptep, u64 bits)
+{
+	(void)__atomic_or_fetch(&ptep->v, bits, __ATOMIC_SEQ_CST);
 }
 
 /* For an entry that no CPU can be using: it was not present, under pgtable.lock. */

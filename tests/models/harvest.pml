@@ -1,0 +1,204 @@
+/*
+ * harvest.pml - pages that stay writable without notice: is every store on the disk when a sync
+ * returns, although harvest skips what was not touched, and unmapping takes D away?
+ *
+ * Abstracts kernel/mm/harvest.c (mapping_harvest), rmap.c and page_dirty.c (clear_pages_dirty_for_io
+ * of a page whose policy clears D alone), writeback.c (collecting TAG_TOWRITE) and zap.c. One
+ * MAYBE_DIRTY page, the entry above its table with an A bit and the software bit that says "found
+ * untouched once already", and one CPU that caches both levels: a walk through a cached upper entry
+ * sets the leaf's D and no A. The CPU sets D first and the store retires later; a flush waits for
+ * it.
+ *
+ * Promise: what had retired before a sync began is on the disk when it returns, and what comes
+ * later is there after the next.
+ *
+ *	-DNO_GRACE	harvest skips as soon as it finds A clear
+ *	-DNO_FLUSH	harvest clears A and flushes only where it took a D
+ *	-DA_FIRST	harvest clears A before it looks at the leaf: allowed, too
+ *	-DNO_RECHECK	who writes the page clears TOWRITE although PG_d_seen is set again
+ *	-DNO_TOWRITE	unmapping notes PG_d_seen alone
+ */
+
+#define STORES 3
+#define SYNCS  3
+
+bool p = true, d = false;	/* the leaf */
+bool upper_a = false, untouched = false;
+bool leaf = false, leaf_d = false; /* the CPU caches the leaf, with D */
+bool upper = false;		   /* and the entry above it */
+bool pending = false;		   /* a store that will retire */
+bool d_seen = false, towrite = false;
+byte i_mmap = 0; /* readers; 9: a writer */
+bool page_lock = false;
+byte mem = 0, disk = 0;
+byte ended = 0;
+
+#define READ_LOCK    atomic { i_mmap < 8 -> i_mmap++ }
+#define READ_UNLOCK  i_mmap--
+#define WRITE_LOCK   atomic { i_mmap == 0 -> i_mmap = 9 }
+#define WRITE_UNLOCK i_mmap = 0
+#define LOCK_PAGE    atomic { !page_lock -> page_lock = true }
+#define UNLOCK_PAGE  page_lock = false
+#define FLUSH	     atomic { !pending -> leaf = false; leaf_d = false; upper = false }
+
+/* The walk that an access needs; an entry that is gone faults. */
+inline walk(sets_d)
+{
+	if
+	:: !upper -> upper_a = true; upper = true
+	:: else
+	fi;
+	if
+	:: p ->
+		d = d || sets_d;
+		leaf = true;
+		leaf_d = d
+	:: else
+	fi
+}
+
+proctype Cpu()
+{
+	byte n = 0;
+
+	do
+	:: n < STORES ->
+		atomic {
+			if
+			:: leaf && leaf_d
+			:: else -> leaf = false; leaf_d = false; walk(true)
+			fi;
+			if
+			:: leaf && leaf_d -> pending = true
+			:: else -> break
+			fi
+		};
+		atomic { mem++; pending = false; n++ }
+	:: atomic { n < STORES && !leaf -> walk(false) } /* a load, or speculation */
+	:: else -> break
+	od;
+	ended++
+}
+
+inline take_d()
+{
+	atomic { took = d; d = false };
+	if
+	:: took -> atomic { d_seen = true; towrite = true }
+	:: else
+	fi
+}
+
+inline harvest()
+{
+	READ_LOCK;
+#ifdef NO_GRACE
+	if
+	:: !upper_a -> goto skipped
+	:: else
+	fi;
+#else
+	if
+	:: !upper_a && untouched -> goto skipped
+	:: else
+	fi;
+#endif
+#ifdef A_FIRST
+	atomic { untouched = !upper_a; upper_a = false };
+	take_d();
+#else
+	take_d();
+	atomic { untouched = !upper_a; upper_a = false };
+#endif
+#ifdef NO_FLUSH
+	if
+	:: took -> FLUSH
+	:: else
+	fi;
+#else
+	FLUSH;
+#endif
+skipped:
+	READ_UNLOCK
+}
+
+inline write_out()
+{
+	LOCK_PAGE;
+	READ_LOCK;
+	atomic { took = d; d = false };
+	if
+	:: took -> d_seen = true; FLUSH
+	:: else
+	fi;
+	atomic { took = d_seen; d_seen = false };
+	READ_UNLOCK;
+#ifdef NO_RECHECK
+	towrite = false;
+#else
+	atomic { towrite = d_seen };
+#endif
+	if
+	:: took -> disk = mem /* the device reads */
+	:: else
+	fi;
+	UNLOCK_PAGE
+}
+
+proctype Syncer()
+{
+	byte n = 0, owed;
+	bool took = false;
+
+	do
+	:: n < SYNCS ->
+		owed = mem;
+		harvest();
+		if
+		:: towrite -> write_out()
+		:: else
+		fi;
+		assert(disk >= owed);
+		n++
+	:: else -> break
+	od;
+	ended++
+}
+
+proctype Unmapper()
+{
+	bool took;
+
+	WRITE_LOCK;
+	atomic { took = d; d = false; p = false };
+	if
+#ifdef NO_TOWRITE
+	:: took -> d_seen = true
+#else
+	:: took -> atomic { d_seen = true; towrite = true }
+#endif
+	:: else
+	fi;
+	FLUSH;
+	WRITE_UNLOCK;
+	ended++
+}
+
+/* When all is quiet: one more sync, with nobody to skip for. */
+proctype NextSyncer()
+{
+	bool took = false;
+
+	ended == 3;
+	harvest();
+	if
+	:: towrite -> write_out()
+	:: else
+	fi;
+	assert(disk == mem)
+}
+
+init
+{
+	atomic { run Cpu(); run Syncer(); run Unmapper(); run NextSyncer() }
+}
