@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * posix_mman.c - mmap, munmap, msync of the calling thread's address space.
+ * posix_mman.c - mmap and its kin on the calling thread's address space.
  *
  * A thin skin: what msync costs is measured through it, so the good case is a call and a test.
  */
@@ -54,4 +54,25 @@ int msync(void *addr, size_t len, int flags)
 	struct mm *mm = current_thread()->mm;
 
 	return posix_result(mm ? mm_msync(mm, (vaddr_t)addr, len, flags) : -ENOMEM);
+}
+
+int madvise(void *addr, size_t len, int advice)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_madvise(mm, (vaddr_t)addr, len, advice) : -ENOMEM);
+}
+
+int mlock(const void *addr, size_t len)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_mlock(mm, (vaddr_t)addr, len) : -ENOMEM);
+}
+
+int munlock(const void *addr, size_t len)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_munlock(mm, (vaddr_t)addr, len) : -ENOMEM);
 }

@@ -12,14 +12,6 @@
 
 #include "kernel/core/clock.h"
 
-/* What the calling thread has used of a CPU, this turn included. */
-static u64 thread_cpu_ns(void)
-{
-	struct thread *t = current_thread();
-
-	return t->ran_ns + (ktime_get() - t->since_ns);
-}
-
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	u64 ns;
@@ -28,7 +20,7 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 	case CLOCK_REALTIME: ns = clock_realtime(); break;
 	case CLOCK_MONOTONIC: ns = ktime_get(); break;
 	case CLOCK_PROCESS_CPUTIME_ID:
-	case CLOCK_THREAD_CPUTIME_ID: ns = thread_cpu_ns(); break;
+	case CLOCK_THREAD_CPUTIME_ID: ns = sched_thread_ns(); break;
 	default: return posix_result(-EINVAL);
 	}
 	ts->tv_sec = ns / NSEC_PER_SEC;
@@ -58,7 +50,7 @@ int gettimeofday(struct timeval *tv, void *tz)
 
 clock_t times(struct tms *t)
 {
-	clock_t ticks = thread_cpu_ns() / (NSEC_PER_SEC / CLOCKS_PER_SEC);
+	clock_t ticks = sched_thread_ns() / (NSEC_PER_SEC / CLOCKS_PER_SEC);
 
 	*t = (struct tms){ .tms_utime = ticks };
 	return ktime_get() / (NSEC_PER_SEC / CLOCKS_PER_SEC);

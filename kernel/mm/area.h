@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * area.h - what mm.c and mmap.c share about one area. Nobody else includes this.
+ * area.h - what mm.c, mmap.c and madvise.c share about one area. Nobody else includes this.
  */
 #ifndef KERNEL_MM_AREA_H
 #define KERNEL_MM_AREA_H
@@ -14,5 +14,11 @@ RB_PROTOTYPE(vm_area_tree, vm_area, link, area_cmp);
 void area_unlink(struct vm_area *vma);
 /* Zapped and unlinked: out of i_mmap, closed, freed. */
 void area_free(struct vm_area *vma);
+
+/* Two areas that a cut may need, before mmap_lock is taken: 0 or -ENOMEM. What is left goes back. */
+int area_get_spares(struct vm_area **spares);
+void area_put_spares(struct vm_area **spares);
+/* mmap_lock w. Cut so that no area crosses @start or @end; spares that are used become NULL. */
+void area_cut_at(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_area **spares);
 
 #endif

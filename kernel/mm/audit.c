@@ -33,28 +33,43 @@ static void complain(struct finding *f, const char *promise, pgoff_t index, u64 
 		printk("audit: %s\n", line);
 }
 
-/* P3, and the same for writeback. */
+/* P3 and P7, and the same for writeback. */
 static void check_tags(struct finding *f, struct page *page)
 {
 	struct address_space *mapping = f->mapping;
 	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
 	bool dirty = radix_tag_get(&mapping->pages, page->index, TAG_DIRTY);
+	bool maybe = radix_tag_get(&mapping->pages, page->index, TAG_MAYBE);
+	bool picked = radix_tag_get(&mapping->pages, page->index, TAG_TOWRITE);
 	bool wb = radix_tag_get(&mapping->pages, page->index, TAG_WRITEBACK);
-	bool pg_wb = page_writeback(page);
+	bool d_seen = test_bit(&page->flags, PG_d_seen), pg_wb = page_writeback(page);
 
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	if (dirty != (page->dirty != PAGE_CLEAN))
-		complain(f, "P3 tag DIRTY if and only if not CLEAN", page->index, dirty,
+	if (dirty != (page->dirty == PAGE_DIRTY))
+		complain(f, "P3 tag DIRTY if and only if DIRTY", page->index, dirty, page->dirty);
+	if (maybe != (page->dirty == PAGE_MAYBE_DIRTY))
+		complain(f, "P3 tag MAYBE if and only if MAYBE_DIRTY", page->index, maybe,
+			 page->dirty);
+	/* Who has set the flag may be about to set the tag: the flag was read last, but before it
+	 * the tree was free for a moment. Only without a PTE nobody does. */
+	if (d_seen && !dirty && !picked && !atomic_load(&page->mapcount))
+		complain(f, "P7 PG_d_seen, and no pass will visit it", page->index, d_seen,
 			 page->dirty);
 	/* Completion clears the tag first, the flag after. */
 	if (wb && !pg_wb)
 		complain(f, "tag WRITEBACK without PG_writeback", page->index, wb, pg_wb);
 }
 
-/* P1 and P2 for one PTE of a shared area. */
+/* P1 and P2 for one PTE of a shared area; and without AS_SILENT nobody asks for a D that the
+ * hardware is to set. (What a fault's log tells of has D from the start.) */
 static void check_pte(struct finding *f, struct page *page, pte_t pte)
 {
-	if (page->dirty != PAGE_CLEAN || !mapping_writeback(f->mapping))
+	if (!mapping_writeback(f->mapping))
+		return;
+	if (page->dirty == PAGE_MAYBE_DIRTY && pte_write(pte) && !pte_dirty(pte) &&
+	    !test_bit(&f->mapping->flags, AS_SILENT))
+		complain(f, "a silent PTE, and not AS_SILENT", page->index, pte.v, page->dirty);
+	if (page->dirty != PAGE_CLEAN)
 		return;
 	if (pte_write(pte))
 		complain(f, "P1 CLEAN implies no writable PTE", page->index, pte.v, page->dirty);
@@ -94,9 +109,39 @@ void page_assert_state(struct page *page)
 	struct address_space *mapping = page->mapping;
 	struct finding f = { .mapping = mapping };
 
-	if (!mapping || !mapping_writeback(mapping))
+	if (!mapping || page_replaced(page) || !mapping_writeback(mapping))
 		return;
 	check_tags(&f, page);
+}
+
+/* Up to @max pages from *@index on, referenced; moves *@index behind them. */
+static unsigned int get_pages(struct address_space *mapping, pgoff_t *index, struct page **pages,
+			      unsigned int max)
+{
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	unsigned int n = radix_gang(&mapping->pages, *index, ~0ul, (void **)pages, max);
+
+	for (unsigned int i = 0; i < n; i++)
+		page_get(pages[i]);
+	if (n)
+		*index = pages[n - 1]->index + 1;
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	return n;
+}
+
+static void audit_page(struct finding *f, struct page *page)
+{
+	struct address_space *mapping = f->mapping;
+
+	if (!trylock_page(page))
+		return;
+	if (page->mapping == mapping) {
+		check_tags(f, page);
+		down_read(&mapping->i_mmap_rwsem);
+		check_ptes(f, page);
+		up_read(&mapping->i_mmap_rwsem);
+	}
+	unlock_page(page);
 }
 
 u64 mapping_audit(struct address_space *mapping, bool quiet)
@@ -105,27 +150,59 @@ u64 mapping_audit(struct address_space *mapping, bool quiet)
 	struct page *pages[32];
 	pgoff_t index = 0;
 	unsigned int n;
-	u64 flags;
 
 	do {
-		flags = spin_lock_irqsave(&mapping->tree_lock);
-		n = radix_gang(&mapping->pages, index, ~0ul, (void **)pages, 32);
-		for (unsigned int i = 0; i < n; i++)
-			page_get(pages[i]);
-		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+		n = get_pages(mapping, &index, pages, 32);
 		for (unsigned int i = 0; i < n; i++) {
-			index = pages[i]->index + 1;
-			if (trylock_page(pages[i])) {
-				if (pages[i]->mapping == mapping) {
-					check_tags(&f, pages[i]);
-					down_read(&mapping->i_mmap_rwsem);
-					check_ptes(&f, pages[i]);
-					up_read(&mapping->i_mmap_rwsem);
-				}
-				unlock_page(pages[i]);
-			}
+			audit_page(&f, pages[i]);
 			page_put(pages[i]);
 		}
 	} while (n == 32 && index);
 	return f.broken;
+}
+
+/* --- counting --- */
+
+/* i_mmap_rwsem held. */
+static bool some_pte_has_d(struct address_space *mapping, const struct page *page)
+{
+	struct i_mmap_node *node;
+
+	for (node = i_mmap_first(&mapping->i_mmap, page->index, page->index); node;
+	     node = i_mmap_next(node, page->index, page->index)) {
+		struct vm_area *vma = container_of(node, struct vm_area, i_node);
+		pte_t *ptep = pgtable_walk(&vma->mm->pgt, vma_address(vma, page->index));
+		pte_t pte = ptep ? ptep_get(ptep) : (pte_t){ 0 };
+
+		if (vma->flags & VM_SHARED && pte_present(pte) && pte_dirty(pte))
+			return true;
+	}
+	return false;
+}
+
+struct dirty_count mapping_count_dirty(struct address_space *mapping)
+{
+	struct dirty_count count = { 0 };
+	struct page *pages[32];
+	pgoff_t index = 0;
+	unsigned int n;
+
+	do {
+		n = get_pages(mapping, &index, pages, 32);
+		down_read(&mapping->i_mmap_rwsem);
+		for (unsigned int i = 0; i < n; i++) {
+			const struct page *page = pages[i];
+
+			count.dirty += page->dirty == PAGE_DIRTY;
+			count.maybe += page->dirty == PAGE_MAYBE_DIRTY;
+			count.writeback += page_writeback(page);
+			count.truly += page->dirty == PAGE_DIRTY ||
+				       test_bit(&page->flags, PG_d_seen) ||
+				       some_pte_has_d(mapping, page);
+		}
+		up_read(&mapping->i_mmap_rwsem);
+		for (unsigned int i = 0; i < n; i++)
+			page_put(pages[i]);
+	} while (n == 32 && index);
+	return count;
 }

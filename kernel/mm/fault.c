@@ -18,6 +18,7 @@
 #include "kernel/core/printk.h"
 #include "kernel/core/stat.h"
 #include "kernel/core/trace.h"
+#include "kernel/mm/grant.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/vmap.h"
 #include "kernel/mm/writeback.h"
@@ -26,6 +27,7 @@
  * then. */
 struct refusal {
 	int error;
+	bool sigbus; /* the file refuses; else nothing is mapped or permitted there */
 	const char *reason;
 	u64 ino; /* file, 0: none */
 	u64 offset;
@@ -48,7 +50,7 @@ static void refuse(struct trap_frame *f, vaddr_t addr, const struct refusal *v)
 {
 	char sym[64];
 
-	if (v->error == -EFAULT || v->error == -EIO || v->error == -ENOSPC)
+	if (v->sigbus)
 		stat_inc(STAT_SIGBUS_FAULTS);
 	if (fixup_exception(f, v->error))
 		return;
@@ -80,6 +82,7 @@ static __noinline void explain(struct refusal *v, vm_fault_t ret, int error,
 		v->error = -ENOMEM;
 		v->reason = "out of memory";
 	} else if (ret & VM_FAULT_SIGBUS) {
+		v->sigbus = true;
 		v->reason = error == -ENOSPC ? "no space on the device" :
 			    error == -EIO    ? "I/O error" :
 					       "beyond the end of the file";
@@ -102,6 +105,8 @@ static __always_inline bool try_fault(struct mm *mm, vaddr_t addr, u32 need, str
 		ret = handle_mm_fault(vma, addr, write, &error);
 		if (likely(ret & VM_FAULT_DIRTIED)) {
 			wb = vma->mapping->wb;
+			if (unlikely(grant_choice) && write)
+				grant_around(vma, addr);
 			up_read(&mm->mmap_lock);
 			balance_dirty_pages(wb);
 			return true;
@@ -146,35 +151,32 @@ void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 		refuse(f, addr, &v);
 }
 
-/* Not hot: a call, not a copy of the above. */
-static __noinline bool try_fault_for_copy(struct mm *mm, vaddr_t addr, bool write,
-					  struct refusal *v)
+int mm_fault_in(struct mm *mm, vaddr_t addr, bool write)
 {
-	return try_fault(mm, addr, access_needs(write ? PF_WRITE : 0), v);
+	struct refusal v;
+	pte_t *ptep, pte;
+
+	/* A munmap() elsewhere may be about to free the table. */
+	spin_lock(&mm->pgt.lock);
+	ptep = pgtable_walk(&mm->pgt, addr);
+	pte = ptep ? ptep_get(ptep) : (pte_t){ 0 };
+	spin_unlock(&mm->pgt.lock);
+	if (pte_present(pte) && (!write || pte_write(pte)))
+		return 0;
+	return try_fault(mm, addr, access_needs(write ? PF_WRITE : 0), &v) ? 0 : v.error;
 }
 
 int fault_in(const void *p, size_t len, bool write)
 {
 	struct mm *mm = current_thread()->mm;
 	vaddr_t va = (vaddr_t)p & PAGE_MASK, end = (vaddr_t)p + len;
-	struct refusal v;
 
 	if (va >= USER_END || !len)
 		return 0;
 	if (!mm || end < va || end > USER_END)
 		return -EFAULT;
-	for (; va < end; va += PAGE_SIZE) {
-		pte_t *ptep, pte;
-
-		/* A munmap() elsewhere may be about to free the table. */
-		spin_lock(&mm->pgt.lock);
-		ptep = pgtable_walk(&mm->pgt, va);
-		pte = ptep ? ptep_get(ptep) : (pte_t){ 0 };
-		spin_unlock(&mm->pgt.lock);
-		if (pte_present(pte) && (!write || pte_write(pte)))
-			continue;
-		if (!try_fault_for_copy(mm, va, write, &v))
+	for (; va < end; va += PAGE_SIZE)
+		if (mm_fault_in(mm, va, write))
 			return -EFAULT;
-	}
 	return 0;
 }

@@ -44,5 +44,9 @@ static inline void pagefault_enable(void)
 /* fault.c. Fault in [p, p+len) for reading or writing as the CPU would, without touching data.
  * 0 or -EFAULT. For addresses of the kernel half: 0. May sleep. */
 int fault_in(const void *p, size_t len, bool write);
+/* One page of @mm, as if somebody there had loaded from it or stored to it. 0, -EFAULT (not mapped,
+ * not permitted, beyond the end of the file), -EIO, -ENOSPC, -ENOMEM. It may be gone again when
+ * this returns. No lock held; may sleep. */
+int mm_fault_in(struct mm *mm, vaddr_t addr, bool write);
 
 #endif

@@ -78,21 +78,30 @@ static int add_new_page(struct address_space *mapping, pgoff_t index, struct pag
 	return 0;
 }
 
+/* A page that left the file while we waited for its lock may have another one in its place. */
+struct page *find_lock_page(struct address_space *mapping, pgoff_t index)
+{
+	struct page *page;
+
+	while ((page = find_get_page(mapping, index))) {
+		lock_page(page);
+		if (likely(page->mapping == mapping))
+			break;
+		unlock_page(page);
+		page_put(page);
+	}
+	return page;
+}
+
 struct page *find_or_create_page(struct address_space *mapping, pgoff_t index)
 {
 	struct page *page;
 	int err;
 
 	for (;;) {
-		page = find_get_page(mapping, index);
-		if (page) {
-			lock_page(page);
-			if (page->mapping == mapping)
-				return page;
-			unlock_page(page);
-			page_put(page);
-			continue;
-		}
+		page = find_lock_page(mapping, index);
+		if (page)
+			return page;
 		err = add_new_page(mapping, index, &page);
 		if (!err)
 			return page;
@@ -172,6 +181,14 @@ static int read_new_pages(struct address_space *mapping, pgoff_t index, unsigned
 	}
 	start_read(mapping, &list);
 	return 0;
+}
+
+void filemap_read_absent(struct address_space *mapping, pgoff_t index, pgoff_t last)
+{
+	struct page *page;
+
+	if (!read_new_pages(mapping, index, (unsigned int)(last - index + 1), &page))
+		page_put(page);
 }
 
 /* @page is in the cache but not up to date and nobody reads it: locked by the caller. */

@@ -16,6 +16,8 @@ struct readahead {
 
 /* Referenced page or NULL. May be not up to date. */
 struct page *find_get_page(struct address_space *mapping, pgoff_t index);
+/* Locked and referenced if it is in the cache, else NULL. May sleep. */
+struct page *find_lock_page(struct address_space *mapping, pgoff_t index);
 /* Locked and referenced, made if absent (then not up to date). NULL: out of memory. May sleep. */
 struct page *find_or_create_page(struct address_space *mapping, pgoff_t index);
 /* Referenced, up to date, unlocked; reads it if need be, and the window that @ra (may be NULL)
@@ -23,6 +25,9 @@ struct page *find_or_create_page(struct address_space *mapping, pgoff_t index);
  * -EIO, -ENOMEM; *@out untouched then. May sleep. */
 int read_mapping_page(struct address_space *mapping, pgoff_t index, struct readahead *ra,
 		      struct page **out);
+/* Start reading @index and the pages behind it that are absent, up to the first present one, or up
+ * to @last. invalidate_lock held (read). May sleep. */
+void filemap_read_absent(struct address_space *mapping, pgoff_t index, pgoff_t last);
 /* For a_ops->readpages: the page is read, or @error; -EAGAIN: not read, and not its fault. Sets
  * PG_uptodate or PG_error and unlocks. Any context. */
 void filemap_end_read(struct page *page, int error);

@@ -18,6 +18,7 @@
 #include "kernel/mm/fault.h"
 #include "kernel/mm/filemap.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/page_fork.h"
 #include "kernel/mm/truncate.h"
 #include "kernel/mm/writeback.h"
 
@@ -97,6 +98,7 @@ static s64 fill_page(struct address_space *mapping, struct page *page, unsigned 
 	int err = 0;
 
 	delay_point("write_page_locked", page);
+	wait_for_stable_page(page);
 	if (fresh && copy_into(page, offset, from, n) < n)
 		return 0;
 	if (mapping->a_ops->prepare_write)

@@ -16,7 +16,10 @@
 #include "kernel/core/clock.h"
 #include "kernel/core/delay.h"
 #include "kernel/core/printk.h"
+#include "kernel/mm/dirty_log.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/policy.h"
+#include "kernel/mm/preclean.h"
 #include "kernel/mm/writeback.h"
 
 /* Rule 43: data stored through a mapping is on disk at the latest after age + period. */
@@ -65,12 +68,29 @@ static void release_current(struct writeback *wb)
 	wake_up(&wb->idle);
 }
 
+/*
+ * Hidden dirt is bounded because what may be dirty counts as dirty (T24). When there is too much of
+ * it, the pages that only may be dirty are protected, and then they are known to be clean: until
+ * the next fault of theirs, which counts and waits if it must. Unless throttling is what the policy
+ * gives up.
+ */
+static bool too_much_dirt(const struct address_space *mapping)
+{
+	return READ_ONCE(nr_dirty) > READ_ONCE(background_limit) &&
+	       !(mapping_policy(mapping)->breaks & BREAKS(THROTTLED));
+}
+
 /* One file: pages, then owed times, then the inode. What is still dirty goes back on the list. */
 static void write_mapping(struct address_space *mapping)
 {
 	const struct address_space_operations *ops = mapping->a_ops;
-	struct writeback_control wbc = { .mode = SYNC_NONE, .last = ~0ul, .nr_to_write = ~0ul };
+	struct writeback_control wbc = { .mode = SYNC_NONE,
+					 .why = HARVEST_PERIODIC,
+					 .protect = too_much_dirt(mapping),
+					 .last = ~0ul,
+					 .nr_to_write = ~0ul };
 
+	wbc.precleaned = !wbc.protect && preclean(mapping);
 	filemap_fdatawrite_range(mapping, &wbc);
 	delay_point("flusher_after_pages", mapping);
 	if (test_bit(&mapping->flags, AS_CMTIME) && ops->flush_cmtime)
@@ -78,7 +98,7 @@ static void write_mapping(struct address_space *mapping)
 	if (READ_ONCE(mapping->flags) & (1ul << AS_DIRTY_TIME | 1ul << AS_DIRTY_META) &&
 	    ops->write_inode)
 		ops->write_inode(mapping, SYNC_NONE);
-	if (radix_tagged(&mapping->pages, TAG_DIRTY))
+	if (radix_tagged_any(&mapping->pages, 1 << TAG_DIRTY | 1 << TAG_MAYBE))
 		mapping_mark_dirty(mapping);
 }
 
@@ -227,6 +247,7 @@ void mapping_destroy(struct address_space *mapping)
 	leave_dirty_list(mapping);
 	BUG_ON(!i_mmap_empty(&mapping->i_mmap));
 	BUG_ON(mapping->pages.nr);
+	dirty_log_forget(mapping);
 	spin_lock(&all_mappings_lock);
 	TAILQ_REMOVE(&all_mappings, mapping, all_link);
 	spin_unlock(&all_mappings_lock);

@@ -13,6 +13,7 @@
 #include "kernel/core/sleeplock.h"
 #include "kernel/core/spinlock.h"
 #include "kernel/lib/radix.h"
+#include "kernel/mm/dirty_policy.h"
 #include "kernel/mm/i_mmap.h"
 #include "kernel/mm/page.h"
 
@@ -44,7 +45,8 @@ enum sync_mode {
  * | writepages		| writeback.c		| none; every page has PG_writeback	|
  * | fsync		| msync.c, file.c	| none					|
  * | write_inode	| writeback.c		| none					|
- * | flush_cmtime	| writeback.c, msync.c	| none					|
+ * | flush_cmtime	| flusher.c		| none					|
+ * | note_store	| memory.c, grant.c	| mmap_lock r				|
  */
 struct address_space_operations {
 	/*
@@ -69,24 +71,31 @@ struct address_space_operations {
 	void (*writepages)(struct address_space *mapping, struct page_list *pages,
 			   struct writeback_control *wbc);
 	/* Make [first, last] (pages) durable: data, blocks, size; SYNC_FULL: times too; then the
-	 * device's cache. 0 or the first error. NULL: nothing to do (ramfs). */
+	 * device's cache. @why: HARVEST_MSYNC or HARVEST_FSYNC. 0 or the first error. NULL: nothing
+	 * to do (ramfs). */
 	int (*fsync)(struct address_space *mapping, pgoff_t first, pgoff_t last,
-		     enum sync_mode mode);
+		     enum sync_mode mode, enum policy_harvest_why why);
 	/* Write the inode into its block (the buffer becomes dirty). NULL: nothing to do. */
 	int (*write_inode)(struct address_space *mapping, enum sync_mode mode);
-	/* AS_CMTIME was noted: settle the file times. The callee tests and clears the flag before
-	 * it reads the clock (rules C.2.1). NULL: no times. */
+	/* AS_CMTIME was noted, and pages were cleaned for write-out: settle the file times. The
+	 * callee tests and clears the flag before it reads the clock (rules C.2.1). NULL: no
+	 * times. */
 	void (*flush_cmtime)(struct address_space *mapping);
+	/* With AS_NOTE_STORE: a fault made pages writable, and the store comes next. See arm.h. */
+	void (*note_store)(struct address_space *mapping);
 };
 
 enum mapping_flag {
-	AS_CMTIME, /* a store happened for which the times were not moved yet */
+	AS_CMTIME, /* D bits were taken for which the times were not moved yet */
 	AS_EIO,	   /* a write failed; reported once by the next sync */
 	AS_ENOSPC,
 	AS_DIRTY_TIME, /* the inode's times differ from the disk's */
 	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
 	AS_SILENT, /* a PTE may be stored through that neither a DIRTY page nor the log tells of */
 	AS_LOG_LOST,	 /* the log overflowed: the next harvest must scan */
+	AS_DEFERRED, /* CPUs may store through entries whose PTEs lost W or D: preclean.h */
+	AS_NOTE_STORE,	 /* i: a_ops->note_store wants to hear of stores' faults; arm.c */
+	AS_ARMED,	 /* i to set: the next store traps, whatever its page; arm.c */
 	AS_NO_WRITEBACK, /* memory only (ramfs): no write-notify faults (P3 of seeds) */
 };
 
@@ -109,6 +118,7 @@ struct address_space {
 	TAILQ_ENTRY(address_space) dirty_link; /* w */
 	TAILQ_ENTRY(address_space) all_link;   /* flusher.c's list of all, for audits */
 	u64 nr_writeback; /* t: pages with TAG_WRITEBACK; truncate and evict wait */
+	u64 nr_replaced;  /* t: frames under I/O whose place a copy has taken; page_fork.c */
 };
 
 /* @wb NULL: memory only. The host's lifetime covers every use. */
@@ -120,6 +130,13 @@ void mapping_destroy(struct address_space *mapping);
 static inline bool mapping_writeback(const struct address_space *mapping)
 {
 	return mapping->wb != NULL;
+}
+
+/* A fault has just made a page writable: tell who wants to hear of it. No page lock held. */
+static inline void mapping_tell_store(struct address_space *mapping)
+{
+	if (unlikely(test_bit(&mapping->flags, AS_NOTE_STORE)) && mapping->a_ops->note_store)
+		mapping->a_ops->note_store(mapping);
 }
 
 /* Note a failed write (-EIO, -ENOSPC). Any context. */

@@ -18,28 +18,19 @@
 #include "kernel/core/delay.h"
 #include "kernel/core/stat.h"
 #include "kernel/core/trace.h"
+#include "kernel/mm/dirty_log.h"
 #include "kernel/mm/fault.h"
 #include "kernel/mm/filemap.h"
+#include "kernel/mm/grant.h"
+#include "kernel/mm/memory.h"
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/page_fork.h"
 #include "kernel/mm/policy.h"
 
-/* A, and NX unless the area is executable; W and D are decided by the caller. */
-static pte_t area_pte(const struct vm_area *vma, const struct page *page)
+bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 {
-	return pte_make(page_to_phys(page), PTE_P | PTE_A | (vma->flags & VM_EXEC ? 0 : PTE_NX));
-}
-
-static struct pgtable *vmf_pgt(const struct vm_fault *vmf)
-{
-	return &vmf->vma->mm->pgt;
-}
-
-/* Put @pte where nothing was. Takes over the caller's page reference. False: somebody was faster;
- * the reference is still the caller's. */
-static bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
-{
-	struct pgtable *pgt = vmf_pgt(vmf);
+	struct pgtable *pgt = &vmf->vma->mm->pgt;
 	bool mine;
 
 	spin_lock(&pgt->lock);
@@ -54,47 +45,14 @@ static bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 
 /* --- stores to shared file pages: steps 6 to 10 of the journey --- */
 
-static __always_inline enum policy_grant policy_grant(struct address_space *mapping,
-						      struct page *page)
+/* vmf->page is locked, and is what it shall be by the PTE @new. An upgrade needs no shootdown (rule
+ * 51): a CPU with the read-only entry walks again or faults once for nothing (rule 9). No
+ * pgtable.lock: nothing but the entry changes, and the comparison is in the instruction. */
+static __always_inline vm_fault_t upgrade_pte(struct vm_fault *vmf, pte_t new)
 {
-	const struct dirty_policy *policy = mapping_policy(mapping);
-	struct policy_page pp;
+	bool same = ptep_cmpxchg(vmf->ptep, vmf->orig, new);
 
-	if (likely(!policy->on_write_fault))
-		return POLICY_GRANT_DIRTY;
-	pp = policy_page_of(page);
-	return policy->on_write_fault(&pp);
-}
-
-/*
- * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the page dirty, and
- * then the PTE writable if it is still what the fault saw. In this order: other threads store
- * from the instant the PTE is writable, and a sync that begins after such a store looks for tags
- * without the page lock. Cleaning, which needs the lock, sees both or neither; a page that was
- * made dirty for nothing is written once for nothing (rule 8). An upgrade needs no shootdown
- * (rule 51): a CPU with the read-only entry walks again or faults once for nothing (rule 9).
- */
-static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
-{
-	struct page *page = vmf->page;
-	struct address_space *mapping = page->mapping;
-	pte_t new = pte_mkyoung(pte_mkwrite(vmf->orig));
-	bool same;
-
-	/* A store is about to happen that the times do not show yet: they are owed from here on; a
-	 * later one to the same writable page is noted when its D is found (rules C.2.1). */
-	if (unlikely(!test_bit(&mapping->flags, AS_CMTIME)))
-		set_bit(&mapping->flags, AS_CMTIME);
-	if (policy_grant(mapping, page) == POLICY_GRANT_DIRTY) {
-		new = pte_mkdirty(new); /* saves the CPU the walk (rule 19) */
-		set_page_dirty(page);
-	} else {
-		page_set_maybe_dirty(page);
-	}
-	/* No pgtable.lock: nothing but the entry changes, and the comparison is in the
-	 * instruction. */
-	same = ptep_cmpxchg(vmf->ptep, vmf->orig, new);
-	delay_point("mkwrite_pte_set", page);
+	delay_point("mkwrite_pte_set", vmf->page);
 	if (unlikely(!same)) {
 		stat_inc(STAT_RETRY_FAULTS);
 		return VM_FAULT_NOPAGE;
@@ -103,45 +61,91 @@ static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE | VM_FAULT_DIRTIED;
 }
 
-/* Ask the file system, then finish. vmf->page referenced, not locked; the reference is dropped. */
-static __always_inline vm_fault_t mkwrite(struct vm_fault *vmf)
+/* vmf->page is the copy of a page under I/O: nothing maps it, and the entry is empty. */
+static vm_fault_t finish_on_copy(struct vm_fault *vmf)
 {
 	struct page *page = vmf->page;
-	vm_fault_t ret = VM_FAULT_LOCKED;
 
-	if (vmf->vma->ops->page_mkwrite) {
-		stat_inc(STAT_MKWRITE);
-		ret = vmf->vma->ops->page_mkwrite(vmf);
-	} else {
-		lock_page(page);
-		if (page->mapping != vmf->vma->mapping) {
-			unlock_page(page);
-			ret = VM_FAULT_NOPAGE;
-		}
+	set_page_dirty(page);
+	page_get(page); /* the PTE's */
+	if (!install_absent(vmf, page, pte_mkdirty(pte_mkwrite(area_pte(vmf->vma, page))))) {
+		page_put(page);
+		stat_inc(STAT_RETRY_FAULTS);
+		return VM_FAULT_NOPAGE;
 	}
-	if (ret & VM_FAULT_LOCKED) {
-		delay_point("mkwrite_done", page);
-		ret = finish_mkwrite_fault(vmf);
-		unlock_page(page);
-	}
-	page_put(page);
-	return ret;
+	stat_inc(STAT_WRITE_FAULTS);
+	return VM_FAULT_NOPAGE | VM_FAULT_DIRTIED;
 }
 
-/* The page that vmf->orig maps, referenced: looked up under pgtable.lock, since a truncate may be
- * about to unmap and free it. NULL: the PTE changed. */
-static __always_inline struct page *get_mapped_page(struct vm_fault *vmf)
+/* Before the PTE: see dirty_log.c. */
+static void log_store(struct page *page)
 {
-	struct pgtable *pgt = vmf_pgt(vmf);
-	struct page *page = NULL;
+	dirty_log_add(page);
+	delay_point("logged_before_pte", page);
+}
 
-	spin_lock(&pgt->lock);
-	if (pte_same(ptep_get(vmf->ptep), vmf->orig)) {
-		page = phys_to_page(pte_paddr(vmf->orig));
-		page_get(page);
+/* The same, where the policy has a say. */
+static __noinline vm_fault_t finish_as_asked(struct vm_fault *vmf,
+					     const struct dirty_policy *policy, pte_t new)
+{
+	struct policy_page pp = policy_page_in(vmf->vma, vmf->page);
+	enum policy_grant grant = policy->on_write_fault(&pp);
+	enum page_fork fork = PAGE_FORK_NEEDLESS;
+
+	if (grant == POLICY_GRANT_CLEAN) {
+		page_set_maybe_dirty(vmf->page);
+		return upgrade_pte(vmf, new);
 	}
-	spin_unlock(&pgt->lock);
-	return page;
+	if (grant == POLICY_GRANT_FORK)
+		fork = page_fork(&vmf->page);
+	if (fork == PAGE_FORK_DONE)
+		return finish_on_copy(vmf);
+	if (fork == PAGE_FORK_TRY_AGAIN) {
+		stat_inc(STAT_RETRY_FAULTS);
+		return VM_FAULT_NOPAGE;
+	}
+	if (grant == POLICY_GRANT_LOG && vmf->page->dirty == PAGE_MAYBE_DIRTY)
+		log_store(vmf->page);
+	else
+		set_page_dirty(vmf->page);
+	return upgrade_pte(vmf, pte_mkdirty(new));
+}
+
+/*
+ * The file system agreed; vmf->page is locked, in the file, inside EOF. Make the page dirty, and
+ * then the PTE writable if it is still what the fault saw. In this order: other threads store
+ * from the instant the PTE is writable, and a sync that begins after such a store looks for tags
+ * without the page lock. Cleaning, which needs the lock, sees both or neither; a page that was
+ * made dirty for nothing is written once for nothing (rule 8).
+ */
+static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
+{
+	const struct dirty_policy *policy = area_policy(vmf->vma);
+	pte_t new = pte_mkyoung(pte_mkwrite(vmf->orig));
+
+	if (unlikely(policy->on_write_fault))
+		return finish_as_asked(vmf, policy, new);
+	set_page_dirty(vmf->page);
+	return upgrade_pte(vmf, pte_mkdirty(new)); /* D saves the CPU the walk (rule 19) */
+}
+
+/* Ask the file system, then finish. vmf->page referenced, not locked; the reference is dropped. It
+ * may become another page on the way (page_fork). */
+static __always_inline vm_fault_t mkwrite(struct vm_fault *vmf)
+{
+	vm_fault_t ret = page_mkwrite(vmf);
+
+	if (ret & VM_FAULT_LOCKED) {
+		delay_point("mkwrite_done", vmf->page);
+		ret = finish_mkwrite_fault(vmf);
+		unlock_page(vmf->page);
+		/* The times: D is the mark of this store (kernel/fs/cmtime.h), unless somebody
+		 * wants to be told. After the PTE: see arm.h. */
+		if (likely(ret & VM_FAULT_DIRTIED))
+			mapping_tell_store(vmf->vma->mapping);
+	}
+	page_put(vmf->page);
+	return ret;
 }
 
 /* --- private areas --- */
@@ -156,7 +160,7 @@ static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, stru
 {
 	pte_t new = pte_mkdirty(pte_mkwrite(area_pte(vmf->vma, copy)));
 	TLB_BATCH(batch, TLB_WHY_COW);
-	struct pgtable *pgt = vmf_pgt(vmf);
+	struct pgtable *pgt = &vmf->vma->mm->pgt;
 	bool mine;
 
 	spin_lock(&pgt->lock);
@@ -266,29 +270,49 @@ static bool writable_unasked(const struct vm_area *vma)
 	       !mapping_writeback(vma->mapping);
 }
 
-/* Map the locked page for reading (rule 2: clean pages never writable), or writable at once where
- * dirtiness means nothing (seeds P3). Consumes the reference, unlocks. */
-static vm_fault_t map_file_page(struct vm_fault *vmf)
+/* A read of a writable shared page, when the policy would rather have no notice at all. Locked. */
+static bool wants_grant_on_read(const struct vm_area *vma, const struct page *page)
 {
-	struct page *page = vmf->page;
-	pte_t pte = area_pte(vmf->vma, page);
+	const struct dirty_policy *policy = area_policy(vma);
+	struct policy_page pp;
 
-	if (writable_unasked(vmf->vma))
-		pte = pte_mkwrite(pte);
-	delay_point("fault_before_install", page);
-	if (install_absent(vmf, page, pte)) {
-		stat_inc(STAT_READ_FAULTS);
-		unlock_page(page);
-	} else {
-		unlock_page(page);
-		page_put(page);
-	}
-	return VM_FAULT_NOPAGE;
+	if (likely(!policy->on_read_fault) || !mapping_writeback(vma->mapping) ||
+	    (vma->flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
+		return false;
+	pp = policy_page_in(vma, page);
+	return policy->on_read_fault(&pp) == POLICY_MAP_WRITABLE;
 }
 
+/* Map the locked page for reading (rule 2: clean pages never writable), or writable at once where
+ * dirtiness means nothing (seeds P3). True if what the access wants more than that needs the page
+ * read-only in vmf->orig, as it is now. Unlocks. */
+static bool map_file_page(struct vm_fault *vmf, bool more)
+{
+	struct page *page = vmf->page;
+	bool mine, unasked = writable_unasked(vmf->vma);
+
+	vmf->orig = area_pte(vmf->vma, page);
+	if (unasked)
+		vmf->orig = pte_mkwrite(vmf->orig);
+	delay_point("fault_before_install", page);
+	page_get(page); /* the PTE's */
+	mine = install_absent(vmf, page, vmf->orig);
+	unlock_page(page);
+	if (mine)
+		stat_inc(STAT_READ_FAULTS);
+	else
+		page_put(page);
+	return mine && more && !unasked;
+}
+
+/*
+ * Mapped read-only first, whatever the access: a store's second half is a write fault like any
+ * other, and a load is served even where the file system refuses a store.
+ */
 static __noinline vm_fault_t do_file_page(struct vm_fault *vmf)
 {
 	struct vm_area *vma = vmf->vma;
+	bool silent;
 	vm_fault_t ret;
 
 	if (vmf->write && !(vma->flags & VM_SHARED))
@@ -296,32 +320,15 @@ static __noinline vm_fault_t do_file_page(struct vm_fault *vmf)
 	ret = vma->ops->fault(vmf);
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
-	page_get(vmf->page);
-	ret = map_file_page(vmf);
-	if (vmf->write && !writable_unasked(vma)) {
-		/* Mapped read-only first; the store's second half is a write fault like any
-		 * other. */
-		vmf->orig = ptep_get(vmf->ptep);
-		if (pte_present(vmf->orig) && !pte_write(vmf->orig) &&
-		    pte_paddr(vmf->orig) == page_to_phys(vmf->page))
-			return mkwrite(vmf);
+	silent = !vmf->write && wants_grant_on_read(vma, vmf->page);
+	if (!map_file_page(vmf, vmf->write || silent)) {
+		page_put(vmf->page);
+		return VM_FAULT_NOPAGE;
 	}
-	page_put(vmf->page);
-	return ret;
-}
-
-/* A read of a writable shared page, when the policy would rather have no notice at all. */
-static __noinline bool wants_grant_on_read(struct vm_fault *vmf)
-{
-	const struct dirty_policy *policy;
-	struct policy_page pp;
-
-	if (vmf->write || (vmf->vma->flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE) ||
-	    !mapping_writeback(vmf->vma->mapping))
-		return false;
-	policy = mapping_policy(vmf->vma->mapping);
-	pp = (struct policy_page){ .file = vmf->vma->mapping->ino, .index = vmf->pgoff };
-	return policy->on_read_fault && policy->on_read_fault(&pp) == POLICY_MAP_WRITABLE;
+	if (!silent)
+		return mkwrite(vmf);
+	ret = grant_page(vmf, GRANT_IF_EASY);
+	return ret & VM_FAULT_ERROR ? VM_FAULT_NOPAGE : ret;
 }
 
 vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error)
@@ -342,8 +349,6 @@ vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *e
 		return VM_FAULT_OOM;
 	vmf.orig = ptep_get(vmf.ptep);
 	if (!pte_present(vmf.orig)) {
-		if (vma->mapping && wants_grant_on_read(&vmf))
-			vmf.write = true;
 		ret = vma->mapping ? do_file_page(&vmf) : do_anonymous_page(&vmf);
 	} else if (write && !pte_write(vmf.orig)) {
 		ret = do_wp_page(&vmf);

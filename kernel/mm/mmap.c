@@ -93,8 +93,7 @@ static void area_split(struct vm_area *vma, vaddr_t addr, struct vm_area *spare)
 
 /* --- taking away --- */
 
-/* Cut so that no area crosses @start or @end; @spares: two areas, used ones are set to NULL. */
-static void cut_at(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_area **spares)
+void area_cut_at(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_area **spares)
 {
 	struct vm_area *vma = find_vma(mm, start);
 
@@ -114,7 +113,7 @@ static void unmap_locked(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_ar
 {
 	struct vm_area *vma;
 
-	cut_at(mm, start, end, spares);
+	area_cut_at(mm, start, end, spares);
 	while ((vma = find_vma_from(mm, start)) && vma->start < end) {
 		area_unlink(vma);
 		zap_range(vma, vma->start, vma->end);
@@ -133,15 +132,20 @@ static void free_tables(struct mm *mm, vaddr_t start)
 	pgtable_free_range(&mm->pgt, prev ? prev->end : 0, next ? next->start : USER_END);
 }
 
-static int get_spares(struct vm_area **spares)
+int area_get_spares(struct vm_area **spares)
 {
 	spares[0] = kzalloc(sizeof(struct vm_area));
 	spares[1] = kzalloc(sizeof(struct vm_area));
 	if (spares[0] && spares[1])
 		return 0;
+	area_put_spares(spares);
+	return -ENOMEM;
+}
+
+void area_put_spares(struct vm_area **spares)
+{
 	kfree(spares[0]);
 	kfree(spares[1]);
-	return -ENOMEM;
 }
 
 static bool range_ok(vaddr_t addr, u64 len)
@@ -156,42 +160,47 @@ int mm_munmap(struct mm *mm, vaddr_t addr, u64 len)
 
 	if ((addr & ~PAGE_MASK) || !len || len > USER_END || !range_ok(addr, PAGE_ALIGN(len)))
 		return -EINVAL;
-	err = get_spares(spares);
+	err = area_get_spares(spares);
 	if (err)
 		return err;
 	down_write(&mm->mmap_lock);
 	unmap_locked(mm, addr, addr + PAGE_ALIGN(len), spares);
 	free_tables(mm, addr);
 	up_write(&mm->mmap_lock);
-	kfree(spares[0]);
-	kfree(spares[1]);
+	area_put_spares(spares);
 	return 0;
 }
 
 /* --- making --- */
 
-/* Lowest room of @len bytes at or above @from; 0 if there is none. */
-static vaddr_t find_room(struct mm *mm, vaddr_t from, u64 len)
+#define REGION (PTES_PER_TABLE * PAGE_SIZE)
+
+/* Lowest room of @len bytes at or above @from, at a multiple of @align; 0 if there is none. */
+static vaddr_t find_room(struct mm *mm, vaddr_t from, u64 len, u64 align)
 {
 	struct vm_area *vma = find_vma_from(mm, from);
 
+	from = ALIGN_UP(from, align);
 	for (; vma; vma = next_vma(vma)) {
 		if (vma->start >= from && vma->start - from >= len)
 			break;
-		from = max(from, vma->end);
+		from = ALIGN_UP(max(from, vma->end), align);
 	}
 	return range_ok(from, len) ? from : 0;
 }
 
+/* What fills a leaf table begins with one: its pages are asked for their dirty bits a table at a
+ * time, or passed over. */
 static vaddr_t choose_address(struct mm *mm, vaddr_t hint, u64 len)
 {
+	u64 align = len >= REGION ? REGION : PAGE_SIZE;
 	vaddr_t addr = hint & PAGE_MASK;
 
-	if (addr && range_ok(addr, len) && find_room(mm, addr, len) == addr)
+	if (addr && range_ok(addr, len) && find_room(mm, addr, len, PAGE_SIZE) == addr)
 		return addr;
-	addr = find_room(mm, mm->hint ? mm->hint : MMAP_BASE, len);
+	addr = find_room(mm, mm->hint ? mm->hint : MMAP_BASE, len, align);
 	if (!addr)
-		addr = find_room(mm, USER_START, len);
+		addr = find_room(mm, USER_START, len, align);
 	if (addr)
 		mm->hint = addr + len;
 	return addr;
@@ -207,7 +216,8 @@ static int check_mmap(vaddr_t addr, u64 len, int prot, int flags, const struct m
 		return -EINVAL;
 	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
 		return -EINVAL;
-	if (flags & ~(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS))
+	if (flags &
+	    ~(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE))
 		return -EINVAL;
 	if (len > USER_END || offset + PAGE_ALIGN(len) < offset)
 		return -ENOMEM;
@@ -229,7 +239,8 @@ static void fill_area(struct vm_area *vma, struct mm *mm, int prot, int flags,
 
 	vma->mm = mm;
 	vma->flags = (prot & PROT_READ ? VM_READ : 0u) | (prot & PROT_WRITE ? VM_WRITE : 0u) |
-		     (prot & PROT_EXEC ? VM_EXEC : 0u) | (shared ? VM_SHARED : 0u);
+		     (prot & PROT_EXEC ? VM_EXEC : 0u) | (shared ? VM_SHARED : 0u) |
+		     (flags & MAP_LOCKED ? VM_LOCKED : 0u);
 	if (flags & MAP_ANONYMOUS)
 		return;
 	vma->mapping = file->mapping;
@@ -252,7 +263,7 @@ int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const str
 	vma = kzalloc(sizeof(*vma));
 	if (!vma)
 		return -ENOMEM;
-	err = get_spares(spares);
+	err = area_get_spares(spares);
 	if (err) {
 		kfree(vma);
 		return err;
@@ -271,12 +282,14 @@ int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const str
 		area_link(vma);
 	}
 	up_write(&mm->mmap_lock);
-	kfree(spares[0]);
-	kfree(spares[1]);
+	area_put_spares(spares);
 	if (!addr) {
 		kfree(vma);
 		return -ENOMEM;
 	}
+	/* What cannot be had now is met by who touches it. */
+	if (flags & (MAP_LOCKED | MAP_POPULATE))
+		mm_populate(mm, addr, len);
 	*out = addr;
 	return 0;
 }

@@ -29,6 +29,24 @@ int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const str
 	    u64 offset, vaddr_t *out);
 /* Any part of any areas; holes are fine. -EINVAL (alignment, zero length), -ENOMEM. */
 int mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
+
+/*
+ * madvise(2) with the MADV_* of mman.h. STAY_WRITABLE and WILL_WRITE mark the areas (VM_ASKED) and
+ * NORMAL takes the mark back; WILL_WRITE also makes all pages writable and clean now: -ENOSPC,
+ * -EIO, -EFAULT (beyond the end of the file) instead of the SIGBUS of a later store. POPULATE_READ
+ * and _WRITE touch each page: -EFAULT. MADV_POLICY(n) chooses who answers for the range.
+ * -EINVAL (advice, alignment; not permitted there), -ENOMEM (holes: what is mapped was marked).
+ * May sleep; throttles.
+ */
+int mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice);
+/* mlock(2), munlock(2): -EINVAL, -ENOMEM (a hole; a page cannot be had). Private pages are copied
+ * ahead; shared ones are mapped as a load would, which the policy may answer by making them
+ * writable. */
+int mm_mlock(struct mm *mm, vaddr_t addr, u64 len);
+int mm_munlock(struct mm *mm, vaddr_t addr, u64 len);
+/* The same filling of [@addr, @addr + @len), as far as it goes (MAP_POPULATE). */
+void mm_populate(struct mm *mm, vaddr_t addr, u64 len);
+
 /* msync(2): rules 68-73. -EINVAL, -ENOMEM (a hole: the mapped rest was synced), -EIO, -ENOSPC. */
 int mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags);
 

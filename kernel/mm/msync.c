@@ -22,16 +22,22 @@ struct part {
 	bool hole;
 };
 
-/* The next piece at or after @addr, with its file held. False: nothing more is mapped. */
-static bool next_part(struct mm *mm, vaddr_t addr, vaddr_t end, struct part *part)
+/* What a locked area keeps in memory may not be made invalid there (rule 69). */
+static bool is_busy(const struct vm_area *vma, int flags)
+{
+	return (flags & MS_INVALIDATE) && (vma->flags & VM_LOCKED);
+}
+
+/* The next piece at or after @addr, with its file held: 1. 0: nothing more is mapped. -EBUSY. */
+static int next_part(struct mm *mm, vaddr_t addr, vaddr_t end, int flags, struct part *part)
 {
 	struct vm_area *vma;
 
 	down_read(&mm->mmap_lock);
 	vma = find_vma_from(mm, addr);
-	if (!vma || vma->start >= end) {
+	if (!vma || vma->start >= end || is_busy(vma, flags)) {
 		up_read(&mm->mmap_lock);
-		return false;
+		return vma && vma->start < end ? -EBUSY : 0;
 	}
 	part->hole = vma->start > addr;
 	addr = max(addr, vma->start);
@@ -46,32 +52,74 @@ static bool next_part(struct mm *mm, vaddr_t addr, vaddr_t end, struct part *par
 			vma->ops->open(&part->held);
 	}
 	up_read(&mm->mmap_lock);
-	return true;
+	return 1;
 }
 
-/* MS_SYNC: data of the range and what is needed to find it. MS_ASYNC: no I/O; owed times move
- * (rules 68, P31). */
-static int sync_part(struct part *part, int flags)
+/* Data of the part and what is needed to find it. */
+static int sync_part(struct part *part)
 {
 	const struct address_space_operations *ops = part->mapping->a_ops;
 	int err = 0;
 
-	if (flags & MS_SYNC) {
-		if (ops->fsync)
-			err = ops->fsync(part->mapping, part->first, part->last, SYNC_DATA);
-	} else if (ops->flush_cmtime && test_bit(&part->mapping->flags, AS_CMTIME)) {
-		ops->flush_cmtime(part->mapping);
-	}
+	if (ops->fsync)
+		err = ops->fsync(part->mapping, part->first, part->last, SYNC_DATA, HARVEST_MSYNC);
 	if (part->held.ops->close)
 		part->held.ops->close(&part->held);
+	return err;
+}
+
+/* MS_SYNC: the mapped parts in order; the first error ends it, a hole does not. */
+static int sync_range(struct mm *mm, vaddr_t addr, vaddr_t end, int flags)
+{
+	struct part part;
+	int err, more, result = 0;
+
+	while (addr < end && (more = next_part(mm, addr, end, flags, &part))) {
+		if (more < 0)
+			return more;
+		if (part.hole)
+			result = -ENOMEM;
+		if (part.mapping) {
+			err = sync_part(&part);
+			if (err)
+				return err;
+		}
+		addr = part.end;
+	}
+	return addr < end ? -ENOMEM : result;
+}
+
+/*
+ * MS_ASYNC: is all of it mapped? Nothing is written, and nothing need be marked: a store's D bit is
+ * the mark that POSIX wants by now (kernel/fs/cmtime.h), and the flusher finds the page by its tag
+ * or by harvest (rule 68, P8, P31).
+ */
+static int check_range(struct mm *mm, vaddr_t addr, vaddr_t end, int flags)
+{
+	struct vm_area *vma;
+	int err = 0;
+
+	down_read(&mm->mmap_lock);
+	for (vma = find_vma(mm, addr); addr < end; vma = next_vma(vma)) {
+		if (!vma || vma->start > addr) {
+			err = -ENOMEM;
+			break;
+		}
+		if (is_busy(vma, flags)) {
+			err = -EBUSY;
+			break;
+		}
+		addr = vma->end;
+		if (likely(addr >= end))
+			break;
+	}
+	up_read(&mm->mmap_lock);
 	return err;
 }
 
 int mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags)
 {
 	vaddr_t end = addr + PAGE_ALIGN(len);
-	struct part part;
-	int err = 0, result = 0;
 
 	stat_inc(STAT_MSYNCS);
 	if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (addr & ~PAGE_MASK) ||
@@ -79,15 +127,7 @@ int mm_msync(struct mm *mm, vaddr_t addr, u64 len, int flags)
 		return -EINVAL;
 	if (len > ~0ul - PAGE_SIZE || end < addr)
 		return -ENOMEM;
-	while (addr < end && next_part(mm, addr, end, &part)) {
-		if (part.hole)
-			result = -ENOMEM;
-		if (part.mapping) {
-			err = sync_part(&part, flags);
-			if (err)
-				return err;
-		}
-		addr = part.end;
-	}
-	return addr < end ? -ENOMEM : result;
+	if (flags & MS_SYNC)
+		return sync_range(mm, addr, end, flags);
+	return check_range(mm, addr, end, flags);
 }

@@ -25,6 +25,7 @@ enum page_flag {
 	PG_buddy,	/* free, head of a block of 2^order */
 	PG_slab,
 	PG_readahead, /* reaching it starts the next read-ahead */
+	PG_copy,      /* PG_writeback is that of a frame this one replaced; page_fork.c */
 };
 
 enum page_dirtiness { PAGE_CLEAN, PAGE_MAYBE_DIRTY, PAGE_DIRTY };
@@ -40,7 +41,7 @@ struct page {
 	int mapcount; /* a: PTEs that map it; falls only after the flush (rule 38) */
 	u8 dirty;     /* L: enum page_dirtiness; page_dirty.c alone */
 	u8 order;     /* z */
-	u8 clean_how; /* L: enum policy_clean of the cleaning that is under way */
+	u8 left;      /* L: PAGE_LEFT_* of the cleaning that is under way, else 0 */
 	u8 spare;
 	u32 slab_info;
 	u64 slab; /* kmalloc's */
@@ -205,6 +206,29 @@ static inline bool page_uptodate(const struct page *page)
 static inline bool page_writeback(const struct page *page)
 {
 	return test_bit(&page->flags, PG_writeback);
+}
+
+/* Does a device read this very frame? */
+static inline bool page_under_io(const struct page *page)
+{
+	return (READ_ONCE(page->flags) & (1ul << PG_writeback | 1ul << PG_copy)) ==
+	       1ul << PG_writeback;
+}
+
+/*
+ * The file whose I/O the page carries. A frame that was replaced by its copy (page_fork.c) is in no
+ * file any more, and its page->mapping compares equal to none: bit 0 of it is set.
+ */
+#define PAGE_REPLACED 1ul
+
+static inline bool page_replaced(const struct page *page)
+{
+	return (u64)READ_ONCE(page->mapping) & PAGE_REPLACED;
+}
+
+static inline struct address_space *page_io_mapping(const struct page *page)
+{
+	return (struct address_space *)((u64)READ_ONCE(page->mapping) & ~PAGE_REPLACED);
 }
 
 /* Sleep until the page's I/O ended. The caller holds a reference. */

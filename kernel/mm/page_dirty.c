@@ -2,24 +2,38 @@
 /*
  * page_dirty.c - is this page dirty, and who says so.
  *
- * Owns:  page->dirty, PG_d_seen, PG_writeback, TAG_DIRTY and TAG_WRITEBACK, the global counts.
- * Not:   PTEs (rmap.c, memory.c), when to write (writeback.c), how (the file system).
+ * Owns:  page->dirty, PG_d_seen, PG_writeback, the tags of mapping->pages and AS_SILENT, the global
+ *        counts.
+ * Not:   PTEs (rmap.c, memory.c, harvest.c), when to write (writeback.c), how (the file system).
  * Locks: the page lock for page->dirty; tree_lock (irqsave) for tags; i_mmap_rwsem (read) from
  *        cleaning PTEs to taking PG_d_seen.
  * Key fact: the page lock is the serialization point. A store's fault sets the PTE and the state
  *        under it; cleaning takes the PTEs and decides under it; so a store is either seen by the
  *        cleaning in progress or faults afterwards.
+ *
+ * Counts follow the tags, under tree_lock: nr_dirty is the number of pages with TAG_DIRTY or
+ * TAG_MAYBE, nr_maybe of those with TAG_MAYBE. AS_SILENT goes when the last TAG_MAYBE goes, and
+ * comes after a TAG_MAYBE that the setter's page lock keeps:
+ *
+ *	F (fault)				T (truncate, another page)
+ *	AS_SILENT
+ *						takes the last TAG_MAYBE off, and AS_SILENT
+ *	tags its page, PTE writable		(nobody asks that PTE for D)
  */
 #include "kernel/mm/page_dirty.h"
 
 #include "kernel/core/delay.h"
 #include "kernel/core/stat.h"
 #include "kernel/core/trace.h"
+#include "kernel/lib/bitmap.h"
+#include "kernel/mm/page_fork.h"
 #include "kernel/mm/policy.h"
 #include "kernel/mm/rmap.h"
 #include "kernel/mm/writeback.h"
 
 s64 nr_dirty;		 /* a */
+static s64 nr_maybe;	 /* a */
+static s64 maybe_peak;	 /* a */
 static s64 nr_writeback; /* a */
 
 u64 nr_dirty_pages(void)
@@ -27,9 +41,37 @@ u64 nr_dirty_pages(void)
 	return (u64)max(atomic_load(&nr_dirty), (s64)0);
 }
 
+u64 nr_maybe_pages(void)
+{
+	return (u64)max(atomic_load(&nr_maybe), (s64)0);
+}
+
 u64 nr_writeback_pages(void)
 {
 	return (u64)max(atomic_load(&nr_writeback), (s64)0);
+}
+
+u64 nr_maybe_peak(void)
+{
+	return (u64)max(atomic_load(&maybe_peak), (s64)0);
+}
+
+void nr_maybe_peak_reset(void)
+{
+	atomic_store(&maybe_peak, atomic_load(&nr_maybe));
+}
+
+/* tree_lock held, @nr pages of @mapping have got TAG_MAYBE (or lost it: less than 0). */
+static void count_maybe(struct address_space *mapping, s64 nr)
+{
+	s64 now = atomic_add_return(&nr_maybe, nr), peak = atomic_load(&maybe_peak);
+
+	while (now > peak && !atomic_cas(&maybe_peak, peak, now))
+		peak = atomic_load(&maybe_peak);
+	if (nr > 0)
+		stat_add(STAT_PAGES_MAYBE, (u64)nr);
+	if (!radix_tagged(&mapping->pages, TAG_MAYBE))
+		clear_bit(&mapping->flags, AS_SILENT);
 }
 
 /* CLEAN to @state: tag, count, list. */
@@ -41,7 +83,10 @@ static __always_inline void leave_clean(struct page *page, struct address_space 
 
 	page->dirty = state;
 	flags = spin_lock_irqsave(&mapping->tree_lock);
-	radix_tag_set(&mapping->pages, page->index, TAG_DIRTY);
+	radix_tag_set(&mapping->pages, page->index,
+		      state == PAGE_MAYBE_DIRTY ? TAG_MAYBE : TAG_DIRTY);
+	if (state == PAGE_MAYBE_DIRTY)
+		count_maybe(mapping, 1);
 	/* Read inside: the flusher takes the mapping off its list before it looks at the tags, so
 	 * either it finds this tag or we find the mapping off the list (rule 39). */
 	listed = READ_ONCE(mapping->on_dirty_list);
@@ -51,15 +96,37 @@ static __always_inline void leave_clean(struct page *page, struct address_space 
 		mapping_mark_dirty(mapping);
 }
 
-/* To CLEAN outside of writeback: the tags go with it. */
+static __noinline void maybe_to_dirty(struct page *page)
+{
+	struct address_space *mapping = page->mapping;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+
+	page->dirty = PAGE_DIRTY;
+	radix_retag(&mapping->pages, page->index, 1 << TAG_DIRTY, 1 << TAG_MAYBE);
+	count_maybe(mapping, -1);
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+}
+
+static void become_dirty(struct page *page)
+{
+	if (page->dirty == PAGE_CLEAN)
+		leave_clean(page, page->mapping, PAGE_DIRTY);
+	else if (page->dirty == PAGE_MAYBE_DIRTY)
+		maybe_to_dirty(page);
+}
+
+/* To CLEAN outside of writeback: the tags go with it. No PTE of the page can have D. */
 static void become_clean(struct page *page)
 {
 	struct address_space *mapping = page->mapping;
-	u64 flags;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	bool maybe = page->dirty == PAGE_MAYBE_DIRTY;
 
 	page->dirty = PAGE_CLEAN;
-	flags = spin_lock_irqsave(&mapping->tree_lock);
-	radix_retag(&mapping->pages, page->index, 0, 1 << TAG_DIRTY | 1 << TAG_TOWRITE);
+	radix_retag(&mapping->pages, page->index, 0,
+		    1 << TAG_DIRTY | 1 << TAG_MAYBE | 1 << TAG_TOWRITE);
+	if (maybe)
+		count_maybe(mapping, -1);
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 	atomic_sub_return(&nr_dirty, 1);
 }
@@ -75,7 +142,7 @@ bool set_page_dirty(struct page *page)
 	if (likely(was == PAGE_CLEAN))
 		leave_clean(page, mapping, PAGE_DIRTY);
 	else
-		page->dirty = PAGE_DIRTY;
+		maybe_to_dirty(page);
 	stat_inc(STAT_PAGES_DIRTIED);
 	trace_page(TRACE_DIRTIED, mapping->ino, page->index);
 	return true;
@@ -83,11 +150,15 @@ bool set_page_dirty(struct page *page)
 
 void page_set_maybe_dirty(struct page *page)
 {
+	struct address_space *mapping = page->mapping;
+
 	assert_page_locked(page);
-	if (page->dirty != PAGE_CLEAN || !mapping_writeback(page->mapping))
+	if (page->dirty == PAGE_DIRTY || !mapping_writeback(mapping))
 		return;
-	leave_clean(page, page->mapping, PAGE_MAYBE_DIRTY);
-	stat_inc(STAT_PAGES_MAYBE);
+	if (page->dirty == PAGE_CLEAN)
+		leave_clean(page, mapping, PAGE_MAYBE_DIRTY);
+	if (!test_bit(&mapping->flags, AS_SILENT))
+		set_bit(&mapping->flags, AS_SILENT);
 }
 
 void page_harvest(struct page *page)
@@ -95,18 +166,23 @@ void page_harvest(struct page *page)
 	assert_page_locked(page);
 	if (page->dirty == PAGE_DIRTY)
 		return;
-	if (page->dirty == PAGE_CLEAN)
-		leave_clean(page, page->mapping, PAGE_DIRTY);
-	else
-		page->dirty = PAGE_DIRTY;
+	become_dirty(page);
 	stat_inc(STAT_PAGES_HARVESTED);
 }
 
 void page_note_d_seen(struct page *page)
 {
+	struct address_space *mapping = page->mapping;
+	u64 flags;
+
+	stat_inc(STAT_PAGES_D_SEEN);
 	if (!test_bit(&page->flags, PG_d_seen))
 		set_bit(&page->flags, PG_d_seen);
-	stat_inc(STAT_PAGES_D_SEEN);
+	/* P7; most pages with D are DIRTY, and their tag is enough. */
+	flags = spin_lock_irqsave(&mapping->tree_lock);
+	if (!radix_tag_get(&mapping->pages, page->index, TAG_DIRTY))
+		radix_tag_set(&mapping->pages, page->index, TAG_TOWRITE);
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 }
 
 bool cancel_page_dirty(struct page *page)
@@ -124,56 +200,71 @@ bool cancel_page_dirty(struct page *page)
 void redirty_page(struct page *page)
 {
 	assert_page_locked(page);
-	if (page->dirty == PAGE_CLEAN)
-		leave_clean(page, page->mapping, PAGE_DIRTY);
-	else
-		page->dirty = PAGE_DIRTY;
+	become_dirty(page);
 	stat_inc(STAT_PAGES_REDIRTIED);
+}
+
+void page_unpick(struct page *page)
+{
+	struct address_space *mapping = page->mapping;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+
+	assert_page_locked(page);
+	if (!test_bit(&page->flags, PG_d_seen))
+		radix_retag(&mapping->pages, page->index, 0, 1 << TAG_TOWRITE);
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+}
+
+/* A picked page that is not to be written after all; what may store to it silently is known. */
+static __noinline void settle_unwritten(struct page *page)
+{
+	if (page->dirty == PAGE_MAYBE_DIRTY && !page->left) {
+		become_clean(page);
+		return;
+	}
+	/* It keeps TAG_MAYBE as long as we have its lock, and so AS_SILENT stays. */
+	if (page->left & PAGE_LEFT_SILENT && !test_bit(&page->mapping->flags, AS_SILENT))
+		set_bit(&page->mapping->flags, AS_SILENT);
+	page->left = 0;
+	page_unpick(page);
 }
 
 /*
  * What this page is after its PTEs were cleaned. True: its data must be written. A MAYBE_DIRTY page
- * without any D was not stored to: nothing to write.
+ * without any D was not stored to: nothing to write. Tags stay until set_pages_writeback(): a sync
+ * that looks now must find the page.
  */
-static bool decide(struct page *page, bool *found_d)
+static bool decide(struct page *page)
 {
 	bool d = test_bit(&page->flags, PG_d_seen) && test_and_clear_bit(&page->flags, PG_d_seen);
-	bool protected = page->clean_how == POLICY_CLEAN_PROTECT;
 
-	*found_d |= d;
-	if (page->dirty == PAGE_MAYBE_DIRTY && !d) {
-		if (protected)
-			become_clean(page);
-		return false;
-	}
-	if (page->dirty == PAGE_CLEAN) {
-		/* Only a D bit can make a clean page dirty here; with it, it was not clean. */
-		if (!d)
+	if (unlikely(page->dirty != PAGE_DIRTY)) {
+		if (!d) {
+			settle_unwritten(page);
 			return false;
-		leave_clean(page, page->mapping, PAGE_DIRTY);
-	}
-	if (page->dirty == PAGE_MAYBE_DIRTY)
+		}
 		stat_inc(STAT_PAGES_HARVESTED);
-	/* The tag stays until set_pages_writeback(): a sync that looks now must find the page. */
-	page->dirty = protected ? PAGE_CLEAN : PAGE_MAYBE_DIRTY;
-	if (protected)
-		atomic_sub_return(&nr_dirty, 1);
+		/* With D it was not clean, whatever was believed. */
+		if (page->dirty == PAGE_CLEAN)
+			leave_clean(page, page->mapping, PAGE_DIRTY);
+	}
+	page->dirty = page->left ? PAGE_MAYBE_DIRTY : PAGE_CLEAN;
 	return true;
 }
 
-void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages)
+void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages,
+			      enum clean_how how)
 {
 	struct page_list dirty = { 0 };
 	struct page *page, *next;
-	bool found_d = false;
 
 	/* Held until the flags are taken: see rmap.c. */
 	down_read(&mapping->i_mmap_rwsem);
-	mapping_mkclean(mapping, pages);
+	mapping_mkclean(mapping, pages, how);
 	delay_point("mkclean_before_decide", mapping);
 	for (page = pages->first; page; page = next) {
 		next = page->next;
-		if (decide(page, &found_d)) {
+		if (decide(page)) {
 			page_list_add(&dirty, page);
 			continue;
 		}
@@ -182,9 +273,6 @@ void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *p
 	}
 	up_read(&mapping->i_mmap_rwsem);
 	*pages = dirty;
-	/* Stores happened that the times do not show yet (rules C.2.1: set at every transfer). */
-	if (found_d && !test_bit(&mapping->flags, AS_CMTIME))
-		set_bit(&mapping->flags, AS_CMTIME);
 	stat_add(STAT_PAGES_CLEANED, dirty.nr);
 	delay_point("cleaned_before_writeback", mapping);
 }
@@ -192,7 +280,7 @@ void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *p
 /* Neighbours share a leaf of the tree: one descent for the pages of @page's leaf. */
 struct leaf_run {
 	pgoff_t first; /* multiple of 64 */
-	u64 clean, still_dirty;
+	u64 clean, maybe;
 	struct page *next;
 	unsigned int nr;
 };
@@ -207,16 +295,56 @@ static struct leaf_run leaf_run(struct page *page)
 		if (page->dirty == PAGE_CLEAN)
 			run.clean |= bit;
 		else
-			run.still_dirty |= bit;
+			run.maybe |= bit;
 		run.nr++;
 	}
 	run.next = page;
 	return run;
 }
 
+/* tree_lock held: the pages of @run that something may store to silently are MAYBE_DIRTY from here
+ * on. One that was unmapped with D since it was decided stays picked (P7). */
+static __noinline void tag_maybe(struct address_space *mapping, struct page *page,
+				 const struct leaf_run *run)
+{
+	u64 keep = 0;
+	u8 left = 0;
+
+	for (; page != run->next; page = page->next) {
+		left |= page->left;
+		page->left = 0;
+		if (test_bit(&page->flags, PG_d_seen))
+			keep |= 1ul << (page->index & 63);
+	}
+	radix_retag_leaf(&mapping->pages, run->first, run->maybe, 1 << TAG_WRITEBACK | 1 << TAG_MAYBE,
+			 1 << TAG_DIRTY);
+	radix_retag_leaf(&mapping->pages, run->first, run->maybe & ~keep, 0, 1 << TAG_TOWRITE);
+	radix_retag_leaf(&mapping->pages, run->first, keep, 1 << TAG_TOWRITE, 0);
+	if (left & PAGE_LEFT_SILENT)
+		set_bit(&mapping->flags, AS_SILENT);
+}
+
+/* tree_lock held. The state of the pages of @run was decided; now the tags and counts say it. */
+static void tag_run(struct address_space *mapping, struct page *page, const struct leaf_run *run)
+{
+	const unsigned int gone = 1 << TAG_DIRTY | 1 << TAG_MAYBE | 1 << TAG_TOWRITE;
+	struct radix_leaf leaf;
+	u64 was_maybe;
+
+	BUG_ON(!radix_leaf(&mapping->pages, run->first, &leaf));
+	was_maybe = leaf.tags[TAG_MAYBE] & (run->clean | run->maybe);
+	mapping->nr_writeback += run->nr;
+	if (run->clean)
+		radix_retag_leaf(&mapping->pages, run->first, run->clean, 1 << TAG_WRITEBACK, gone);
+	if (unlikely(run->maybe))
+		tag_maybe(mapping, page, run);
+	if (unlikely(was_maybe | run->maybe))
+		count_maybe(mapping, (s64)popcount64(run->maybe) - popcount64(was_maybe));
+}
+
 void set_pages_writeback(struct address_space *mapping, struct page_list *pages)
 {
-	const unsigned int wb = 1 << TAG_WRITEBACK, both = 1 << TAG_DIRTY | 1 << TAG_TOWRITE;
+	unsigned int nr_clean = 0;
 	struct page *page;
 	u64 flags;
 
@@ -226,15 +354,28 @@ void set_pages_writeback(struct address_space *mapping, struct page_list *pages)
 		struct leaf_run run = leaf_run(page);
 
 		flags = spin_lock_irqsave(&mapping->tree_lock);
-		if (run.clean)
-			radix_retag_leaf(&mapping->pages, run.first, run.clean, wb, both);
-		if (run.still_dirty)
-			radix_retag_leaf(&mapping->pages, run.first, run.still_dirty, wb,
-					 1 << TAG_TOWRITE);
-		mapping->nr_writeback += run.nr;
+		tag_run(mapping, page, &run);
 		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+		nr_clean += run.maybe ? popcount64(run.clean) : run.nr;
 		page = run.next;
 	}
+	atomic_sub_return(&nr_dirty, nr_clean);
+	atomic_add_return(&nr_writeback, pages->nr);
+	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
+}
+
+void set_dirty_pages_writeback(struct address_space *mapping, struct page_list *pages)
+{
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+
+	for (struct page *page = pages->first; page; page = page->next) {
+		unsigned int done = test_bit(&page->flags, PG_d_seen) ? 0 : 1 << TAG_TOWRITE;
+
+		set_bit(&page->flags, PG_writeback);
+		radix_retag(&mapping->pages, page->index, 1 << TAG_WRITEBACK, done);
+	}
+	mapping->nr_writeback += pages->nr;
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 	atomic_add_return(&nr_writeback, pages->nr);
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
@@ -247,7 +388,7 @@ void end_pages_writeback(struct page_list *pages)
 
 	if (!pages->nr)
 		return;
-	mapping = pages->first->mapping;
+	mapping = page_io_mapping(pages->first);
 	atomic_sub_return(&nr_writeback, pages->nr);
 	stat_add(STAT_PAGES_WRITTEN, pages->nr);
 	trace(TRACE_WB_END, mapping->ino, pages->nr);
@@ -256,9 +397,11 @@ void end_pages_writeback(struct page_list *pages)
 		struct leaf_run run = leaf_run(page);
 
 		flags = spin_lock_irqsave(&mapping->tree_lock);
-		radix_retag_leaf(&mapping->pages, run.first, run.clean | run.still_dirty, 0,
+		radix_retag_leaf(&mapping->pages, run.first, run.clean | run.maybe, 0,
 				 1 << TAG_WRITEBACK);
 		mapping->nr_writeback -= run.nr;
+		if (unlikely(mapping->nr_replaced))
+			page_fork_end(mapping, page, run.next);
 		spin_unlock_irqrestore(&mapping->tree_lock, flags);
 		page = run.next;
 	}

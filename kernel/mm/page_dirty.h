@@ -5,20 +5,25 @@
  * from, to               when                                             function
  * CLEAN to DIRTY         a notified store, or write()                     set_page_dirty
  * CLEAN to MAYBE_DIRTY   mapped writable without notice, every D clear    page_set_maybe_dirty
- * MAYBE_DIRTY to DIRTY   a D bit was found by asking                      page_harvest
- * flag PG_d_seen         a D bit was found while unmapping                page_note_d_seen
- * DIRTY/MAYBE to CLEAN   cleaned for I/O with write-protect               clear_pages_dirty_for_io
- * DIRTY to MAYBE_DIRTY   cleaned for I/O with clear-D only                the same
+ * MAYBE_DIRTY to DIRTY   a notified store, write(), a D bit was found     set_page_dirty, ...
+ * flag PG_d_seen         a D bit was found while unmapping or asking      page_note_d_seen
+ * DIRTY/MAYBE to CLEAN   cleaned; nothing may store to it silently        clear_pages_dirty_for_io
+ * DIRTY to MAYBE_DIRTY   cleaned; a PTE was left that may                 the same
  * any to CLEAN           the data is discarded by truncate; no PTE is left  cancel_page_dirty
  * WRITEBACK on           I/O is about to start; dirtiness not touched     set_pages_writeback
  * WRITEBACK off          I/O finished; dirtiness not touched              end_page_writeback
  *
  * Promises (design section 6): P1 CLEAN implies no writable PTE and no CPU with a writable
- * translation. P2 a PTE with D implies not CLEAN. P3 TAG_DIRTY if and only if not CLEAN. P4 a store
- * during writeback leaves the page DIRTY or MAYBE_DIRTY after it. P5 the bytes given to the device
+ * translation. P2 a PTE with D implies not CLEAN. P3 TAG_DIRTY if and only if DIRTY, TAG_MAYBE
+ * if and only if MAYBE_DIRTY. P4 a store during writeback leaves the page DIRTY or MAYBE_DIRTY. P5 the bytes given to the device
  * were read after the shootdown was acknowledged. P6 a frame is freed only after the flush of its
  * last translation. Between a fault's PTE and its set_page_dirty, and inside cleaning, the page
- * lock covers the difference.
+ * lock covers the difference. P7 a page that is not DIRTY and has PG_d_seen has TAG_TOWRITE: the
+ * next pass over the file visits it.
+ *
+ * P7 with nobody holding the page lock: who sets PG_d_seen does so before it looks, under
+ * tree_lock, whether the page is DIRTY and if not tags it; who takes TAG_TOWRITE off looks, under
+ * tree_lock, whether PG_d_seen is set and if so leaves the tag. Whoever comes second sees the other.
  */
 #ifndef KERNEL_MM_PAGE_DIRTY_H
 #define KERNEL_MM_PAGE_DIRTY_H
@@ -29,29 +34,54 @@
 /* Page locked, in a mapping with writeback. True if it was not DIRTY before. Puts the mapping on
  * its device's dirty list. */
 bool set_page_dirty(struct page *page);
-/* Page locked and CLEAN or already MAYBE_DIRTY/DIRTY (then nothing changes). */
+/* Page locked: a PTE is about to become writable with D clear, and nobody will be told of stores.
+ * CLEAN becomes MAYBE_DIRTY; a page that is not DIRTY makes the file AS_SILENT. */
 void page_set_maybe_dirty(struct page *page);
 /* The page's PTEs were asked and one had D: page locked. */
 void page_harvest(struct page *page);
-/* From zap: i_mmap_rwsem held for write. Any page of a file with writeback. */
+/* From zap: i_mmap_rwsem held for write. Any page of a file with writeback that a PTE mapped until
+ * now. The caller notes the store for the times when its flush is done. */
 void page_note_d_seen(struct page *page);
+/* Stores happened that the file's times do not show yet (rules C.2.1: at every transfer of a D, and
+ * after the flush: a CPU may store through its stale entry until then). */
+static inline void mapping_note_store(struct address_space *mapping)
+{
+	if (!test_bit(&mapping->flags, AS_CMTIME))
+		set_bit(&mapping->flags, AS_CMTIME);
+}
 /* Page locked, no PTE maps it. True if it was dirty. */
 bool cancel_page_dirty(struct page *page);
 /* Page locked: it could not be written; DIRTY again and not counted as newly dirtied (rule 35). */
 void redirty_page(struct page *page);
+/* Page locked: a running pass has nothing to do with it, TAG_TOWRITE goes (but see P7). */
+void page_unpick(struct page *page);
+
+/* What cleaning left of a page, ORed over its PTEs; 0: the next store faults. */
+#define PAGE_LEFT_SILENT 1 /* a writable PTE */
+#define PAGE_LEFT_LOGGED 2 /* a PTE whose next store is to be logged */
+
+enum clean_how {
+	CLEAN_AS_POLICY_SAYS,
+	CLEAN_PROTECT, /* whatever the policy says */
+};
 
 /*
  * The serialization point. @pages: all locked, ascending, of one mapping. Cleans every mapping of
  * them (mapping_mkclean: one walk per area, one shootdown), folds D and PG_d_seen in, decides each
  * page's new state. Pages that turn out not to be dirty at all are taken off the list, unlocked and
- * put. On return the pages left have been DIRTY, still have TAG_DIRTY, and no CPU can store to one
- * that became CLEAN without a fault. AS_CMTIME is noted if a D was found. May sleep.
+ * put. On return the pages left have been DIRTY, still have TAG_DIRTY or TAG_TOWRITE, and no CPU
+ * can store to one that became CLEAN without a fault. May sleep.
  */
-void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages);
+void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages,
+			      enum clean_how how);
 
-/* @pages as left by clear_pages_dirty_for_io, still locked: WRITEBACK on, TAG_DIRTY and TAG_TOWRITE
- * as the new state says, in one hold of tree_lock (rule 29; B37). */
+/* @pages as left by clear_pages_dirty_for_io, still locked: WRITEBACK on, the other tags as the new
+ * state says, in one hold of tree_lock (rule 29; B37). */
 void set_pages_writeback(struct address_space *mapping, struct page_list *pages);
+
+/* The same for locked pages that were not cleaned (preclean.h): they stay DIRTY or MAYBE_DIRTY, and
+ * writable. What was stored to them before the call is written. */
+void set_dirty_pages_writeback(struct address_space *mapping, struct page_list *pages);
 
 /* I/O of @page ended; wakes waiters and drops the reference the I/O held. Errors were noted by
  * mapping_set_error() before (rule 81). Any context. */
@@ -62,9 +92,22 @@ void end_pages_writeback(struct page_list *pages);
 /* What nr_dirty_pages() reads; for throttling's one comparison in every fault. */
 extern s64 nr_dirty;
 
-/* Pages DIRTY or MAYBE_DIRTY, and under writeback, in the whole system. */
+/* Pages DIRTY or MAYBE_DIRTY, those of them MAYBE_DIRTY, and those under writeback, in the whole
+ * system. */
 u64 nr_dirty_pages(void);
+u64 nr_maybe_pages(void);
 u64 nr_writeback_pages(void);
+/* Most that nr_maybe_pages() has been since the last reset (to what it is now). */
+u64 nr_maybe_peak(void);
+void nr_maybe_peak_reset(void);
+
+/* Pages of a file as the kernel counts them, and as they are. */
+struct dirty_count {
+	u64 dirty, maybe, writeback;
+	u64 truly; /* not on the disk: DIRTY, or D in some PTE, or PG_d_seen */
+};
+/* For the laboratory: asks every PTE. Exact when writers are quiet. May sleep. */
+struct dirty_count mapping_count_dirty(struct address_space *mapping);
 
 /* debug=1, when a page lock is about to be dropped: checks P1-P4 of this page as far as it can be
  * seen from the page and the tree. */

@@ -38,18 +38,49 @@ const struct dirty_policy *policy_next(const struct dirty_policy *p)
 	return p < __reg_policies_end ? p : NULL;
 }
 
-int policy_choose(const char *name)
+const struct dirty_policy *policy_by_number(unsigned int number)
+{
+	return number < (size_t)(__reg_policies_end - __reg_policies_start) ?
+		       &__reg_policies_start[number] :
+		       NULL;
+}
+
+unsigned int policy_number(const struct dirty_policy *policy)
+{
+	return (unsigned int)(policy - __reg_policies_start);
+}
+
+/* As policy_find(), but says what there is. */
+static const struct dirty_policy *find_or_complain(const char *name)
 {
 	const struct dirty_policy *p = policy_find(name);
 
-	if (!p) {
-		printk("policy: there is no dirty policy '%s'; there is:", name);
-		for (p = policy_next(NULL); p; p = policy_next(p))
-			printk(" %s", p->name);
-		printk("\n");
+	if (p)
+		return p;
+	printk("policy: there is no dirty policy '%s'; there is:", name);
+	for (p = policy_next(NULL); p; p = policy_next(p))
+		printk(" %s", p->name);
+	printk("\n");
+	return NULL;
+}
+
+int policy_choose(const char *name)
+{
+	const struct dirty_policy *p = find_or_complain(name);
+
+	if (!p)
 		return -EINVAL;
-	}
 	WRITE_ONCE(global_policy, p);
+	return 0;
+}
+
+int policy_choose_file(struct address_space *mapping, const char *name)
+{
+	const struct dirty_policy *p = name ? find_or_complain(name) : NULL;
+
+	if (name && !p)
+		return -EINVAL;
+	WRITE_ONCE(mapping->policy, p);
 	return 0;
 }
 

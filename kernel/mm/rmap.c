@@ -20,76 +20,102 @@
 #include "kernel/core/delay.h"
 #include "kernel/core/trace.h"
 #include "kernel/mm/policy.h"
+#include "kernel/mm/preclean.h"
 #include "kernel/mm/vm_area.h"
 
-/* Asked once per page and remembered in it: all its PTEs are treated alike, and page_dirty.c's
- * decision fits what was done to them. */
-static void ask_how(const struct dirty_policy *policy, struct page *page)
-{
-	struct policy_page pp;
+/* One cleaning: what it does, and what came of it. */
+struct clean_walk {
+	struct tlb_batch *batch;
+	enum clean_how how;
+	bool found_d;
+	u64 cleaned, scanned;
+};
 
-	for (; page; page = page->next) {
-		page->clean_how = POLICY_CLEAN_PROTECT;
-		if (likely(!policy->how_to_clean))
-			continue;
-		pp = policy_page_of(page);
-		page->clean_how = policy->how_to_clean(&pp);
-	}
+/*
+ * Take @take (W and D, or D) from one PTE. Acts if W or D is there: W alone misses the dirt that
+ * mprotect(PROT_READ) leaves, D alone misses a writable entry that was never stored to (rule 22).
+ * Returns what was taken; *@old: what the entry was.
+ */
+static __always_inline u64 clean_pte(pte_t *ptep, struct page *page, u64 take, pte_t *old)
+{
+	pte_t new;
+
+	do {
+		*old = ptep_get(ptep);
+		if (!pte_present(*old) || !(old->v & take))
+			return 0;
+		DEBUG_ON(pte_pfn(*old) != page_to_pfn(page));
+		new.v = old->v & ~take;
+		delay_point("mkclean_between_read_and_write", page); /* may only spin */
+	} while (!ptep_cmpxchg(ptep, *old, new));
+	if (pte_dirty(*old))
+		set_bit(&page->flags, PG_d_seen);
+	return old->v & take;
 }
 
 /*
- * Take W and D, or D alone, from one PTE. Acts if W or D is there: W alone misses the dirt that
- * mprotect(PROT_READ) leaves, D alone misses a writable entry that was never stored to (rule 22).
- * True if something was taken.
+ * Ask the policy of @vma what to do with the page's PTE, and do it. What may be stored through
+ * afterwards without anybody being told is noted in page->left: page_dirty.c decides by what was
+ * left by all areas together, not by what one of them answered.
  */
-static bool clean_pte(pte_t *ptep, struct page *page)
+static __noinline u64 clean_pte_asking(const struct dirty_policy *policy,
+				       const struct vm_area *vma, pte_t *ptep, struct page *page)
 {
-	u64 take = page->clean_how == POLICY_CLEAN_PROTECT ? PTE_W | PTE_D : PTE_D;
-	pte_t old, new;
+	struct policy_page pp = policy_page_in(vma, page);
+	enum policy_clean answer = policy->how_to_clean(&pp);
+	u64 taken;
+	pte_t old;
 
-	do {
-		old = ptep_get(ptep);
-		if (!pte_present(old) || !(old.v & take))
-			return false;
-		DEBUG_ON(pte_pfn(old) != page_to_pfn(page));
-		new.v = old.v & ~take;
-		delay_point("mkclean_between_read_and_write", page); /* may only spin */
-	} while (!ptep_cmpxchg(ptep, old, new));
-	if (pte_dirty(old))
-		set_bit(&page->flags, PG_d_seen);
-	return true;
+	taken = clean_pte(ptep, page, answer == POLICY_CLEAN_CLEAR_D ? PTE_D : PTE_W | PTE_D, &old);
+	if (!pte_present(old) || !pte_write(old))
+		return taken;
+	if (answer == POLICY_CLEAN_CLEAR_D)
+		page->left |= PAGE_LEFT_SILENT;
+	else if (answer == POLICY_CLEAN_LOG)
+		page->left |= PAGE_LEFT_LOGGED;
+	return taken;
 }
 
 /* Clean @vma's PTEs of the pages from @page on, while they lie in one leaf table that @ptep points
  * into for @page. Returns the first page beyond. */
 static struct page *clean_table(struct vm_area *vma, struct page *page, pte_t *ptep,
-				struct tlb_batch *batch, u64 *cleaned, u64 *scanned)
+				struct clean_walk *walk)
 {
+	const struct dirty_policy *policy = area_policy(vma);
+	bool ask = policy->how_to_clean && walk->how == CLEAN_AS_POLICY_SAYS;
 	vaddr_t va = vma_address(vma, page->index);
 	pgoff_t first = page->index;
 	pgoff_t stop = first + min((u64)ptes_left(va), (vma->end - va) >> PAGE_SHIFT);
 	struct pgtable *pgt = &vma->mm->pgt;
-	u64 changed = 0, seen = 0;
+	u64 cleaned = 0, seen = 0, taken, all = 0;
+	pte_t old;
 
+	if (unlikely(flush_mode == FLUSH_PAGE))
+		stop = first + 1;
 	spin_lock(&pgt->lock);
 	for (; page && page->index < stop; page = page->next) {
 		pgoff_t i = page->index - first;
 
 		seen++;
-		if (clean_pte(ptep + i, page)) {
-			changed++;
-			tlb_batch_add(batch, pgt, va + (i << PAGE_SHIFT));
-		}
+		if (unlikely(ask))
+			taken = clean_pte_asking(policy, vma, ptep + i, page);
+		else
+			taken = clean_pte(ptep + i, page, PTE_W | PTE_D, &old);
+		if (!taken)
+			continue;
+		all |= taken;
+		cleaned++;
+		tlb_batch_add(walk->batch, pgt, va + (i << PAGE_SHIFT));
 	}
 	spin_unlock(&pgt->lock);
-	*cleaned += changed;
-	*scanned += seen;
+	walk->found_d |= all & PTE_D;
+	walk->cleaned += cleaned;
+	walk->scanned += seen;
 	return page;
 }
 
 /* One walk over one area: the pages of the list in order, a table at a time, holes skipped. */
-static void clean_area(struct vm_area *vma, struct page *page, struct tlb_batch *batch,
-		       u64 *cleaned, u64 *scanned)
+static void clean_area(struct vm_area *vma, struct page *page, struct clean_walk *walk)
 {
 	pgoff_t last = vma->i_node.last;
 
@@ -100,7 +126,10 @@ static void clean_area(struct vm_area *vma, struct page *page, struct tlb_batch 
 		pte_t *ptep = pgtable_walk(&vma->mm->pgt, va);
 
 		if (ptep) {
-			page = clean_table(vma, page, ptep, batch, cleaned, scanned);
+			page = clean_table(vma, page, ptep, walk);
+			/* As Linux does: all CPUs forget one entry before the next is looked at. */
+			if (unlikely(flush_mode == FLUSH_PAGE))
+				tlb_batch_flush(walk->batch);
 			continue;
 		}
 		va = pgtable_next_table(&vma->mm->pgt, va, vma->end);
@@ -109,38 +138,38 @@ static void clean_area(struct vm_area *vma, struct page *page, struct tlb_batch 
 	}
 }
 
-/* Clean what ask_how() left in each page's clean_how. */
-static u64 clean_mappings(struct address_space *mapping, struct page_list *pages)
+u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages, enum clean_how how)
 {
-	pgoff_t first = pages->first->index, last = pages->last->index;
 	TLB_BATCH(batch, TLB_WHY_MKCLEAN);
-	u64 cleaned = 0, scanned = 0;
+	struct clean_walk walk = { .batch = &batch, .how = how };
+	bool pending = preclean_pending(mapping);
 	struct i_mmap_node *node;
+	pgoff_t first, last;
 
+	if (!pages->nr)
+		return 0;
+	first = pages->first->index;
+	last = pages->last->index;
 	for (node = i_mmap_first(&mapping->i_mmap, first, last); node;
 	     node = i_mmap_next(node, first, last)) {
 		struct vm_area *vma = container_of(node, struct vm_area, i_node);
 
 		/* Private areas map the file's own pages read-only (rule 11). */
-		if (vma->flags & VM_SHARED)
-			clean_area(vma, pages->first, &batch, &cleaned, &scanned);
+		if (!(vma->flags & VM_SHARED))
+			continue;
+		clean_area(vma, pages->first, &walk);
+		/* A PTE without W and D may have had them a moment ago: preclean.h. */
+		if (unlikely(pending))
+			tlb_batch_add_table(&batch, &vma->mm->pgt);
 	}
 	delay_point("mkclean_before_flush", mapping);
 	tlb_batch_flush(&batch);
-	stat_add(STAT_PTES_SCANNED, scanned);
-	stat_add(STAT_PTES_CLEANED, cleaned);
-	trace(TRACE_MKCLEAN, mapping->ino, cleaned);
-	return cleaned;
-}
-
-u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages)
-{
-	const struct dirty_policy *policy = mapping_policy(mapping);
-
-	if (!pages->nr)
-		return 0;
-	ask_how(policy, pages->first);
-	return clean_mappings(mapping, pages);
+	if (walk.found_d || pending)
+		mapping_note_store(mapping);
+	stat_add(STAT_PTES_SCANNED, walk.scanned);
+	stat_add(STAT_PTES_CLEANED, walk.cleaned);
+	trace(TRACE_MKCLEAN, mapping->ino, walk.cleaned);
+	return walk.cleaned;
 }
 
 bool page_mkclean(struct page *page)
@@ -150,10 +179,9 @@ bool page_mkclean(struct page *page)
 	struct page *next = page->next;
 
 	assert_page_locked(page);
-	page->clean_how = POLICY_CLEAN_PROTECT;
 	page->next = NULL;
 	down_read(&mapping->i_mmap_rwsem);
-	clean_mappings(mapping, &one);
+	mapping_mkclean(mapping, &one, CLEAN_PROTECT);
 	up_read(&mapping->i_mmap_rwsem);
 	page->next = next;
 	return test_bit(&page->flags, PG_d_seen);

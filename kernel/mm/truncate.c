@@ -19,6 +19,7 @@
 #include "kernel/mm/fault.h"
 #include "kernel/mm/filemap.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/page_fork.h"
 #include "kernel/mm/rmap.h"
 
 #define GANG 64
@@ -81,12 +82,13 @@ void zero_old_tail(struct address_space *mapping, u64 size)
 
 	if (!offset)
 		return;
-	page = find_get_page(mapping, size >> PAGE_SHIFT);
+	page = find_lock_page(mapping, size >> PAGE_SHIFT);
 	if (!page)
 		return;
-	lock_page(page);
-	if (page->mapping == mapping && page_uptodate(page))
+	if (page_uptodate(page)) {
+		wait_for_stable_page(page);
 		memset((char *)page_address(page) + offset, 0, PAGE_SIZE - offset);
+	}
 	unlock_page(page);
 	page_put(page);
 }
@@ -97,16 +99,13 @@ void pagecache_isize_extended(struct address_space *mapping, u64 from)
 
 	if (!(from & ~PAGE_MASK) || !mapping_writeback(mapping))
 		return;
-	page = find_get_page(mapping, from >> PAGE_SHIFT);
+	page = find_lock_page(mapping, from >> PAGE_SHIFT);
 	if (!page)
 		return;
-	lock_page(page);
-	if (page->mapping == mapping) {
-		/* Its dirtiness stays: D goes to the page's state. */
-		if (page_mkclean(page))
-			page_harvest(page);
-		clear_bit(&page->flags, PG_blocks);
-	}
+	/* Its dirtiness stays: D goes to the page's state. */
+	if (page_mkclean(page))
+		page_harvest(page);
+	clear_bit(&page->flags, PG_blocks);
 	unlock_page(page);
 	page_put(page);
 }
@@ -121,16 +120,20 @@ static int zero_partial_page(struct address_space *mapping, u64 size)
 
 	if (!offset)
 		return 0;
-	err = read_mapping_page(mapping, size >> PAGE_SHIFT, NULL, &page);
-	if (err)
-		return err;
-	lock_page(page);
-	if (page->mapping == mapping) {
-		wait_on_page_writeback(page);
-		memset((char *)page_address(page) + offset, 0, PAGE_SIZE - offset);
-		clear_bit(&page->flags, PG_blocks);
-		set_page_dirty(page);
+	for (;;) {
+		err = read_mapping_page(mapping, size >> PAGE_SHIFT, NULL, &page);
+		if (err)
+			return err;
+		lock_page(page);
+		if (likely(page->mapping == mapping))
+			break;
+		unlock_page(page);
+		page_put(page);
 	}
+	wait_on_page_writeback(page);
+	memset((char *)page_address(page) + offset, 0, PAGE_SIZE - offset);
+	clear_bit(&page->flags, PG_blocks);
+	set_page_dirty(page);
 	unlock_page(page);
 	page_put(page);
 	return 0;

@@ -21,7 +21,9 @@
 #include "kernel/core/delay.h"
 #include "kernel/core/stat.h"
 #include "kernel/mm/filemap.h"
+#include "kernel/mm/harvest.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/preclean.h"
 
 #define GANG 64
 
@@ -52,16 +54,6 @@ static unsigned int gang_get(struct address_space *mapping, pgoff_t index, pgoff
 	return n;
 }
 
-/* @page turned out to have nothing for this sync: the mark of being picked goes. Page locked. */
-static void unpick(struct address_space *mapping, struct page *page)
-{
-	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
-
-	if (page->mapping == mapping)
-		radix_retag(&mapping->pages, page->index, 0, 1 << TAG_TOWRITE);
-	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-}
-
 /*
  * Lock @page for writing it. False: not now, not dirty, or gone; then it is not locked. A sync
  * waits for I/O that is in flight, since it may have begun before the store that the sync is for
@@ -76,8 +68,7 @@ static bool lock_for_write(struct address_space *mapping, struct page *page, enu
 	if (page->mapping != mapping)
 		goto no;
 	if (page->dirty == PAGE_CLEAN && !test_bit(&page->flags, PG_d_seen)) {
-		if (mode != SYNC_NONE)
-			unpick(mapping, page);
+		page_unpick(page);
 		goto no;
 	}
 	if (page_writeback(page)) {
@@ -96,12 +87,11 @@ no:
 static void collect(struct address_space *mapping, struct writeback_control *wbc, pgoff_t *index,
 		    struct page_list *batch, bool *done)
 {
-	unsigned int tag = wbc->mode == SYNC_NONE ? TAG_DIRTY : TAG_TOWRITE;
 	struct page *pages[GANG];
 	unsigned int n, i;
 
 	while (batch->nr + GANG <= WRITEBACK_BATCH && batch->nr < wbc->nr_to_write) {
-		n = gang_get(mapping, *index, wbc->last, tag, pages);
+		n = gang_get(mapping, *index, wbc->last, TAG_TOWRITE, pages);
 		for (i = 0; i < n; i++) {
 			*index = pages[i]->index + 1;
 			if (lock_for_write(mapping, pages[i], wbc->mode))
@@ -131,17 +121,12 @@ static void zero_tail(struct address_space *mapping, struct page *page)
 		       PAGE_SIZE - (size & ~PAGE_MASK));
 }
 
-/* Steps 12 to 15 of a store's journey, for a batch. */
-static void write_batch(struct address_space *mapping, struct page_list *batch,
-			struct writeback_control *wbc)
+/* The last step: locked pages that are under writeback already go to the file system. */
+static void submit_batch(struct address_space *mapping, struct page_list *batch,
+			 struct writeback_control *wbc)
 {
 	struct page *page, *next;
 
-	clear_pages_dirty_for_io(mapping, batch);
-	if (!batch->nr)
-		return;
-	zero_tail(mapping, batch->last);
-	set_pages_writeback(mapping, batch);
 	for (page = batch->first; page; page = next) {
 		next = page->next;
 		unlock_page(page);
@@ -150,25 +135,68 @@ static void write_batch(struct address_space *mapping, struct page_list *batch,
 	mapping->a_ops->writepages(mapping, batch, wbc);
 }
 
-int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc)
+/* Steps 12 to 15 of a store's journey, for a batch. */
+static void write_batch(struct address_space *mapping, struct page_list *batch,
+			struct writeback_control *wbc)
 {
-	pgoff_t index = wbc->first;
-	bool done = false;
+	struct page_list hot = { 0 };
+
+	if (unlikely(wbc->precleaned))
+		preclean_set_aside(mapping, batch, &hot);
+	if (likely(batch->nr))
+		clear_pages_dirty_for_io(mapping, batch,
+					 wbc->protect ? CLEAN_PROTECT : CLEAN_AS_POLICY_SAYS);
+	if (batch->nr) {
+		zero_tail(mapping, batch->last);
+		set_pages_writeback(mapping, batch);
+		submit_batch(mapping, batch, wbc);
+	}
+	if (unlikely(hot.nr)) {
+		set_dirty_pages_writeback(mapping, &hot);
+		submit_batch(mapping, &hot, wbc);
+	}
+}
+
+/*
+ * TAG_TOWRITE for all that this pass shall visit. The harvest has given it to pages that were
+ * stored to silently, and to those that the policy wants to look at; a pass that protects visits
+ * whatever may be dirty, and needs no harvest. False: there is nothing.
+ */
+static bool pick(struct address_space *mapping, struct writeback_control *wbc)
+{
 	u64 flags;
 
-	if (!mapping_writeback(mapping))
-		return 0;
+	/* Nobody maps the file: nothing may store to it any more, and then none of its pages shall
+	 * be called MAYBE_DIRTY (an unused inode could never be thrown out). If somebody maps it
+	 * just now, its pages are protected once for nothing. */
+	if (i_mmap_empty(&mapping->i_mmap))
+		wbc->protect = true;
+	if (!wbc->protect && !wbc->precleaned && radix_tagged(&mapping->pages, TAG_MAYBE))
+		mapping_harvest(mapping, wbc->first, wbc->last, wbc->why);
 	/* A sync may look without the lock: the stores it is for have retired long ago. The
 	 * flusher may not: it has just taken the file off the list, and who tags a page now looks
 	 * there under the lock (rule 39). */
-	if (wbc->mode != SYNC_NONE) {
-		if (!radix_tagged(&mapping->pages, TAG_DIRTY))
-			return 0;
-		flags = spin_lock_irqsave(&mapping->tree_lock);
-		radix_tag_range(&mapping->pages, wbc->first, wbc->last, TAG_DIRTY, TAG_TOWRITE);
-		spin_unlock_irqrestore(&mapping->tree_lock, flags);
-		delay_point("tagged_towrite", mapping);
-	}
+	if (wbc->mode != SYNC_NONE &&
+	    !radix_tagged_any(&mapping->pages,
+			      1 << TAG_DIRTY | 1 << TAG_TOWRITE | 1 << TAG_MAYBE))
+		return false;
+	flags = spin_lock_irqsave(&mapping->tree_lock);
+	radix_tag_range(&mapping->pages, wbc->first, wbc->last, TAG_DIRTY, TAG_TOWRITE);
+	if (wbc->protect)
+		radix_tag_range(&mapping->pages, wbc->first, wbc->last, TAG_MAYBE, TAG_TOWRITE);
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	delay_point("tagged_towrite", mapping);
+	return radix_tagged(&mapping->pages, TAG_TOWRITE);
+}
+
+int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc)
+{
+	pgoff_t index = wbc->first;
+	bool done;
+
+	if (!mapping_writeback(mapping))
+		return 0;
+	done = !pick(mapping, wbc);
 	while (!done) {
 		struct page_list batch = { 0 };
 
@@ -197,10 +225,11 @@ int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_
 	return mapping_take_error(mapping);
 }
 
-int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last)
+int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last,
+				 enum policy_harvest_why why)
 {
 	struct writeback_control wbc = {
-		.mode = SYNC_DATA, .first = first, .last = last, .nr_to_write = ~0ul
+		.mode = SYNC_DATA, .why = why, .first = first, .last = last, .nr_to_write = ~0ul
 	};
 	int err = filemap_fdatawrite_range(mapping, &wbc);
 	int wait_err = filemap_fdatawait_range(mapping, first, last);

@@ -6,6 +6,7 @@
 #define KERNEL_MM_WRITEBACK_H
 
 #include "kernel/core/sched.h"
+#include "kernel/mm/dirty_policy.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/page_dirty.h"
 
@@ -14,9 +15,15 @@
 
 struct writeback_control {
 	enum sync_mode mode;
+	enum policy_harvest_why why; /* HARVEST_MSYNC, HARVEST_FSYNC or HARVEST_PERIODIC */
+	bool protect; /* leave no page MAYBE_DIRTY, whatever the policy says */
+	bool precleaned; /* after preclean(): do not harvest, hot pages stay dirty */
 	pgoff_t first, last; /* pages, inclusive */
 	u64 nr_to_write;     /* pages left in the budget; ~0 for syncs */
 	u64 written;	     /* out */
+	/* Who will wait for the I/O, so that its end need not be looked for page by page; the file
+	 * system's (kernel/fs/pageio.h), NULL: nobody. */
+	struct data_sync *sync;
 };
 
 /* One device's dirty files and the thread that writes them. Embedded in struct blkdev. */
@@ -49,14 +56,22 @@ void writeback_unpark(struct writeback *wb);
  * held or not. */
 void mapping_mark_dirty(struct address_space *mapping);
 
-/* Start writing the dirty pages of the range; SYNC_DATA/FULL: also waits for I/O that was in flight
- * on a dirty page, tags first so that it ends (rules 31, 32). Returns 0 or the first error of
+/* Start writing the dirty pages of the range: harvest those that may be, pick all that are (so that
+ * it ends although stores go on, rule 32), clean and write what was picked. SYNC_DATA/FULL: also
+ * waits for I/O that was in flight on a dirty page (rule 31). Returns 0 or the first error of
  * submission. May sleep; no page locked. */
 int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc);
 /* Wait for all I/O of the range; returns and forgets the mapping's noted error. */
 int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
-/* Both. */
-int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
+/* Both, for data. */
+int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last,
+				 enum policy_harvest_why why);
+/* Is there anything for the two to do? One load; the stores in question happened before. */
+static inline bool mapping_needs_sync(const struct address_space *mapping)
+{
+	return radix_tagged_any(&mapping->pages, 1 << TAG_DIRTY | 1 << TAG_WRITEBACK |
+							 1 << TAG_TOWRITE | 1 << TAG_MAYBE);
+}
 
 /* throttle.c: called by who dirtied a page of device @wb (NULL: memory only), with no lock held;
  * may sleep when there is too much dirt. */

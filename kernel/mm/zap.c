@@ -20,6 +20,7 @@
 #include "kernel/mm/fault.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/preclean.h"
 
 #define ZAP_PAGES 256 /* per flush */
 
@@ -27,6 +28,7 @@
 struct zap {
 	struct tlb_batch *batch;
 	enum zap_cows cows;
+	bool found_d; /* in a PTE whose stores count */
 	unsigned int nr;
 	struct page *pages[ZAP_PAGES];
 };
@@ -51,9 +53,11 @@ static vaddr_t zap_table(struct vm_area *vma, pte_t *ptep, vaddr_t va, vaddr_t e
 		delay_point("zap_between_read_and_exchange", page); /* may only spin */
 		old = ptep_get_and_clear(ptep);
 		tlb_batch_add(z->batch, pgt, va);
-		if (pte_dirty(old) && (vma->flags & VM_SHARED) && vma->mapping &&
-		    mapping_writeback(vma->mapping))
-			page_note_d_seen(page);
+		if (pte_dirty(old) && (vma->flags & VM_SHARED) && vma->mapping) {
+			if (likely(mapping_writeback(vma->mapping)))
+				page_note_d_seen(page);
+			z->found_d = true;
+		}
 		z->pages[z->nr++] = page;
 	}
 	spin_unlock(&pgt->lock);
@@ -93,9 +97,14 @@ static vaddr_t zap_round(struct vm_area *vma, vaddr_t va, vaddr_t end, enum zap_
 	z.batch = &batch;
 	z.cows = cows;
 	z.nr = 0;
+	z.found_d = false;
 	va = zap_some(vma, va, end, &z);
+	if (vma->mapping && preclean_settle(vma->mapping, &batch))
+		z.found_d = true;
 	delay_point("zap_before_flush", vma);
 	tlb_batch_flush(&batch);
+	if (z.found_d)
+		mapping_note_store(vma->mapping);
 	release_pages(&z);
 	trace(TRACE_ZAP, va, z.nr);
 	return va;

@@ -91,6 +91,9 @@ uint64_t db_stats_diff(const struct db_stats *from, const struct db_stats *to, c
 
 /* 0, or -1: no such key or value (one line said so). */
 int db_arg_set(const char *key, const char *value);
+/* The value as db_arg_set() takes it. -1: there is no such argument, or its owner keeps the value
+ * to itself (policy: db_policy_current). */
+int db_arg_get(const char *key, char *buf, size_t size);
 void db_args_print(void);
 
 /* The n-th policy, or NULL; the one in force; choosing one: 0 or -1 (one line said why). */
@@ -98,6 +101,17 @@ const char *db_policy_name(int n);
 const char *db_policy_summary(int n);
 const char *db_policy_current(void);
 int db_policy_choose(const char *name);
+/* Number of the policy @name, as in MADV_POLICY; -1: there is none. */
+int db_policy_index(const char *name);
+/* For this file only, from now on; NULL: as all the others again. */
+int db_policy_set_fd(int fd, const char *name);
+/* Ask page tables for stores to the file that nobody was told of, and do nothing else, as a sync does
+ * first: how many pages had one. -1: @fd is no file. */
+int64_t db_harvest(int fd);
+/* What policy @n gives up by design: bit g stands for db_guarantee_name(g). */
+uint64_t db_policy_breaks(int n);
+/* "no_lost_store", ...; NULL: there are not so many. */
+const char *db_guarantee_name(int g);
 
 /* --- CPUs, threads, address spaces --- */
 
@@ -157,6 +171,13 @@ int db_stat_fd(int fd, struct db_stat *st);
 /* The bytes that are on the DISK now at @offset of the file, read outside every cache; a hole reads
  * as zeros. @len, or -1. ENODEV: the file is on no disk. */
 ssize_t db_disk_read(int fd, uint64_t offset, void *buf, size_t len);
+/* One store or load of 8 bytes that may be refused: 0, or -1 with what a signal would stand for elsewhere
+ * (ENOSPC, EIO: SIGBUS; EFAULT: no such address, or the end of the file). */
+int db_try_store8(void *p, uint64_t value);
+int db_try_load8(const void *p, uint64_t *value);
+/* The flusher of the device that holds the file looks now, and writes all that is dirty. */
+int db_writeback_kick(int fd);
+
 /* Kind and device of the file system mounted at @path ("ext2", "vda"), or NULL. */
 const char *db_fs_type(const char *path);
 const char *db_fs_device(const char *path);
@@ -170,6 +191,15 @@ struct db_disk {
 
 /* The n-th disk: 0, or -1 when there are fewer. */
 int db_disk_info(int n, struct db_disk *d);
+/* A new disk in memory: a copy of the @len bytes of @image, then zeros; and its end, when nothing is
+ * mounted on it. */
+int db_ramdisk_create(const char *name, size_t bytes, const void *image, size_t len);
+int db_ramdisk_destroy(const char *name);
+/* Writes to a disk made above wait, their data not yet read from memory; or go on. ENOTSUP: another
+ * disk. */
+int db_disk_hold(const char *name, bool on);
+/* Writes that wait now. */
+unsigned int db_disk_held(const char *name);
 /* NULL: no device; type NULL: whatever it is. 0, or -1 (one line said why). */
 int db_mount(const char *device, const char *type, const char *path);
 /* 0, or -1 (one line said why). */
@@ -179,9 +209,21 @@ int db_umount(const char *path);
 
 struct db_memory {
 	uint64_t total, free, dirty, writeback, heap; /* pages of 4 KiB */
+	uint64_t maybe;	     /* of the dirty ones: only a PTE may know of a store */
+	uint64_t peak_maybe; /* the most there were since db_memory_reset_peak() */
 };
 
 void db_memory(struct db_memory *m);
+void db_memory_reset_peak(void);
+
+/* One file's pages. What is counted is dirty + maybe. */
+struct db_dirty {
+	uint64_t dirty, maybe, writeback;
+	uint64_t truly; /* stored to since they were cleaned: dirty, or a PTE has D; found by
+			 * looking at every PTE, which changes nothing */
+};
+
+int db_dirty_fd(int fd, struct db_dirty *d);
 void db_objects_print(void); /* object caches, one line each */
 void db_threads_print(void); /* threads, one line each */
 void db_trace_print(unsigned int max);
@@ -193,6 +235,7 @@ struct db_init_args {
 	bool tty;  /* somebody can type */
 	bool demo; /* tell the demonstration before the prompt */
 	const char *test, *bench, *run;
+	const char *lab; /* words with colons between */
 };
 
 const struct db_init_args *db_init_args(void);

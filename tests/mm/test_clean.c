@@ -71,8 +71,9 @@ static void clean_from(struct stage *s, unsigned int i, bool protect)
 	page_list_add(&one, page);
 	s->fs->mapping.policy = protect ? &test_policy_silent : &test_policy_clear_d;
 	down_read(&s->fs->mapping.i_mmap_rwsem);
-	mapping_mkclean(&s->fs->mapping, &one);
+	mapping_mkclean(&s->fs->mapping, &one, CLEAN_AS_POLICY_SAYS);
 	d = test_and_clear_bit(&page->flags, PG_d_seen);
+	page->left = 0;
 	up_read(&s->fs->mapping.i_mmap_rwsem);
 	left = test_pte(s->mm, s->map).v & all;
 	unlock_page(page);

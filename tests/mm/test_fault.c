@@ -199,19 +199,22 @@ static const struct {
 
 KTEST_ON_CPU0(mm_fault, refusals_stay_distinguishable)
 {
+	struct stats before;
 	struct stage s;
 	const u64 *ro;
 	u64 v, asked;
 
 	if (!stage_begin(&s, PAGES))
 		return;
+	stats_snapshot(&before);
 	for (unsigned int i = 0; i < ARRAY_SIZE(refusals); i++) {
 		s.fs->prepare_error = refusals[i].prepare_error;
 		if (probe_store8(stage_slot(&s, i), 1) != refusals[i].expected)
 			ktest_fail(__FILE__, __LINE__, "%s: not error %d", refusals[i].what,
 				   refusals[i].expected);
 	}
-	/* Not permitted: nobody is asked. */
+	EXPECT_EQ(stat_since(&before, STAT_SIGBUS_FAULTS), 2);
+	/* Not permitted: nobody is asked, and it is not the file that refuses. */
 	ro = testfs_mmap(s.fs, s.mm, 0, 1, PROT_READ, MAP_SHARED);
 	asked = s.fs->mkwrites;
 	EXPECT_EQ(probe_load8(ro, &v), 0);
@@ -221,6 +224,7 @@ KTEST_ON_CPU0(mm_fault, refusals_stay_distinguishable)
 	/* Not mapped, and behind the end of the file. */
 	EXPECT_EQ(mm_munmap(s.mm, (vaddr_t)ro, PAGE_SIZE), 0);
 	EXPECT_EQ(probe_load8(ro, &v), -EFAULT);
+	EXPECT_EQ(stat_since(&before, STAT_SIGBUS_FAULTS), 2);
 	EXPECT_EQ(testfs_truncate(s.fs, PAGE_SIZE), 0);
 	EXPECT_EQ(probe_load8(stage_slot(&s, 1), &v), -EFAULT);
 	EXPECT_EQ(probe_store8(stage_slot(&s, 1), 1), -EFAULT);

@@ -13,5 +13,8 @@
 void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 int munmap(void *addr, size_t len);
 int msync(void *addr, size_t len, int flags);
+int madvise(void *addr, size_t len, int advice);
+int mlock(const void *addr, size_t len);
+int munlock(const void *addr, size_t len);
 
 #endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * madvise.c - what a program says about a range of its memory: it is to stay there, it will be
+ * written to, this policy shall answer for it.
+ *
+ * Owns:  VM_ASKED, VM_LOCKED and vma->policy.
+ * Not:   what the advice leads to (policy/), making pages writable (grant.c), cutting areas
+ *        (mmap.c).
+ * Locks: mmap_lock (write) to mark areas; then, a leaf table at a time, mmap_lock (read) to fill
+ *        them, so that others come in between and throttling waits with no lock held (rule 12).
+ * Key fact: pages are never taken away for lack of memory. So a page that was brought in for
+ *        mlock() stays until it is unmapped or cut off the file.
+ */
+#include <sys/errno.h>
+
+#include "kernel/mm/area.h"
+#include "kernel/mm/fault.h"
+#include "kernel/mm/grant.h"
+#include "kernel/mm/mapping.h"
+#include "kernel/mm/mmap.h"
+#include "kernel/mm/policy.h"
+#include "kernel/mm/writeback.h"
+
+/* How an area's marks change. */
+struct marks {
+	u32 set, clear; /* VM_* */
+	bool choose;	/* ->policy counts */
+	const struct dirty_policy *policy;
+};
+
+/* Others look at the marks with i_mmap_rwsem alone, or at the whole flags with mmap_lock: one
+ * store each. */
+static void mark_area(struct vm_area *vma, const struct marks *marks)
+{
+	WRITE_ONCE(vma->flags, (vma->flags & ~marks->clear) | marks->set);
+	if (marks->choose)
+		WRITE_ONCE(vma->policy, marks->policy);
+}
+
+/* Every area of [start, end), cut where it crosses an end of it. -ENOMEM: a part of the range is
+ * not mapped, and the rest was marked; or no memory, and nothing was. */
+static int mark_range(struct mm *mm, vaddr_t start, vaddr_t end, const struct marks *marks)
+{
+	struct vm_area *spares[2], *vma;
+	vaddr_t at = start;
+	int err = area_get_spares(spares);
+
+	if (err)
+		return err;
+	down_write(&mm->mmap_lock);
+	area_cut_at(mm, start, end, spares);
+	for (vma = find_vma_from(mm, start); vma && vma->start < end; vma = next_vma(vma)) {
+		if (vma->start > at)
+			err = -ENOMEM;
+		mark_area(vma, marks);
+		at = vma->end;
+	}
+	up_write(&mm->mmap_lock);
+	area_put_spares(spares);
+	return at < end ? -ENOMEM : err;
+}
+
+/* --- filling ------------------------------------------------------------------------------------ */
+
+enum fill { FILL_READ, FILL_WRITE, FILL_WILL_WRITE, FILL_LOCK };
+
+/* What is done at one address, looked up with mmap_lock held. */
+struct step {
+	vaddr_t end; /* of what this step covers */
+	bool grant;  /* ... which is to become writable and clean; else touched */
+	bool write;
+};
+
+/* -ENOMEM: a hole; -EINVAL: the area does not allow it. */
+static int next_step(const struct vm_area *vma, vaddr_t addr, vaddr_t end, enum fill how,
+		     struct step *step)
+{
+	bool shared = vma && vma->flags & VM_SHARED, writable = vma && vma->flags & VM_WRITE;
+
+	if (!vma)
+		return -ENOMEM;
+	if (!(vma->flags &
+	      (how == FILL_WRITE || how == FILL_WILL_WRITE ? VM_WRITE :
+							     VM_READ | VM_WRITE | VM_EXEC)))
+		return -EINVAL;
+	/* A private page is copied ahead; a shared one is not dirtied for nothing. */
+	step->write = how == FILL_WRITE || how == FILL_WILL_WRITE ||
+		      (how == FILL_LOCK && writable && !shared);
+	step->grant = how == FILL_WILL_WRITE && shared && vma->mapping &&
+		      mapping_writeback(vma->mapping);
+	step->end = step->grant ? min(min(end, vma->end), addr + ptes_left(addr) * PAGE_SIZE) :
+				  addr + PAGE_SIZE;
+	return 0;
+}
+
+static int fill_range(struct mm *mm, vaddr_t start, vaddr_t end, enum fill how)
+{
+	struct step step = { .end = end };
+	int err = 0;
+
+	for (; start < end && !err; start = step.end) {
+		struct writeback *wb = NULL;
+		struct vm_area *vma;
+
+		down_read(&mm->mmap_lock);
+		vma = find_vma(mm, start);
+		err = next_step(vma, start, end, how, &step);
+		if (!err && step.grant) {
+			wb = vma->mapping->wb;
+			err = grant_range(vma, start, step.end);
+		}
+		up_read(&mm->mmap_lock);
+		if (!err && !step.grant)
+			err = mm_fault_in(mm, start, step.write);
+		if (wb)
+			balance_dirty_pages(wb);
+	}
+	return err;
+}
+
+/* --- the calls ---------------------------------------------------------------------------------- */
+
+static int mark_for(int advice, struct marks *marks)
+{
+	int number = advice - MADV_POLICY(0);
+
+	*marks = (struct marks){ 0 };
+	switch (advice) {
+	case MADV_NORMAL: marks->clear = VM_ASKED; return 0;
+	case MADV_STAY_WRITABLE:
+	case MADV_WILL_WRITE: marks->set = VM_ASKED; return 0;
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE: return 0;
+	}
+	if (number < -1)
+		return -EINVAL;
+	marks->choose = true;
+	marks->policy = number < 0 ? NULL : policy_by_number((unsigned int)number);
+	return number >= 0 && !marks->policy ? -EINVAL : 0;
+}
+
+int mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
+{
+	vaddr_t end = addr + PAGE_ALIGN(len);
+	struct marks marks;
+	int err = mark_for(advice, &marks);
+
+	if (err || (addr & ~PAGE_MASK) || len > USER_END || end < addr)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	if (end > USER_END)
+		return -ENOMEM;
+	if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE) {
+		err = fill_range(mm, addr, end,
+				 advice == MADV_POPULATE_READ ? FILL_READ : FILL_WRITE);
+		/* As on Linux: whatever would have been SIGBUS. */
+		return err == -EIO || err == -ENOSPC ? -EFAULT : err;
+	}
+	err = mark_range(mm, addr, end, &marks);
+	if (!err && advice == MADV_WILL_WRITE)
+		err = fill_range(mm, addr, end, FILL_WILL_WRITE);
+	return err;
+}
+
+/* The pages that [addr, addr + len) touches. */
+static int whole_pages(vaddr_t *addr, u64 len, vaddr_t *end)
+{
+	if (len > USER_END || *addr + len < *addr)
+		return -EINVAL;
+	*end = PAGE_ALIGN(*addr + len);
+	*addr &= PAGE_MASK;
+	return *end > USER_END ? -ENOMEM : 0;
+}
+
+int mm_mlock(struct mm *mm, vaddr_t addr, u64 len)
+{
+	const struct marks marks = { .set = VM_LOCKED };
+	vaddr_t end;
+	int err = whole_pages(&addr, len, &end);
+
+	if (err || !len)
+		return err;
+	err = mark_range(mm, addr, end, &marks);
+	if (!err)
+		err = fill_range(mm, addr, end, FILL_LOCK);
+	/* As on Linux: what cannot be had is memory that is not there. */
+	return err ? -ENOMEM : 0;
+}
+
+int mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
+{
+	const struct marks marks = { .clear = VM_LOCKED };
+	vaddr_t end;
+	int err = whole_pages(&addr, len, &end);
+
+	return err || !len ? err : mark_range(mm, addr, end, &marks);
+}
+
+void mm_populate(struct mm *mm, vaddr_t addr, u64 len)
+{
+	fill_range(mm, addr, addr + len, FILL_LOCK);
+}
