@@ -152,7 +152,8 @@ static s64 do_write(struct file *file, const void *buf, size_t len, u64 *pos, bo
 	up_write(&inode->i_rwsem);
 	if (n > 0 && (file->flags & FS_O_SYNC) && inode->data.a_ops->fsync) {
 		int err = inode->data.a_ops->fsync(&inode->data, *pos >> PAGE_SHIFT,
-						   (*pos + (u64)n - 1) >> PAGE_SHIFT, SYNC_FULL);
+						   (*pos + (u64)n - 1) >> PAGE_SHIFT, SYNC_FULL,
+						   HARVEST_FSYNC);
 
 		if (err)
 			return err;
@@ -243,12 +244,12 @@ int vfs_fsync(struct file *file, bool data_only)
 	stat_inc(STAT_FSYNCS);
 	if (!mapping->a_ops->fsync)
 		return 0;
-	return mapping->a_ops->fsync(mapping, 0, ~0ul, data_only ? SYNC_DATA : SYNC_FULL);
+	return mapping->a_ops->fsync(mapping, 0, ~0ul, data_only ? SYNC_DATA : SYNC_FULL,
+				     HARVEST_FSYNC);
 }
 
 void inode_stat(struct inode *inode, struct kstat *st)
 {
-	inode_flush_cmtime(&inode->data);
 	*st = (struct kstat){
 		.ino = inode->ino,
 		.size = READ_ONCE(inode->data.size),
@@ -258,12 +259,7 @@ void inode_stat(struct inode *inode, struct kstat *st)
 		.nlink = READ_ONCE(inode->nlink),
 		.blksize = inode->sb->block_size,
 	};
-	spin_lock(&inode->time_lock);
-	st->atime = inode->atime;
-	st->mtime = inode->mtime;
-	st->ctime = inode->ctime;
-	st->version = inode->version;
-	spin_unlock(&inode->time_lock);
+	inode_look(inode, st);
 }
 
 int vfs_fstat(struct file *file, struct kstat *st)
@@ -293,6 +289,8 @@ int vfs_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, struct f
 		return -EINVAL;
 	if (len > POS_MAX - offset)
 		return -EOVERFLOW;
+	if (flags & MAP_SHARED)
+		inode_mapped(inode);
 	err = mm_mmap(mm, addr, len, prot, flags, &mf, offset, out);
 	if (!err && !inode->sb->read_only)
 		inode_accessed(inode);

@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 #include "kernel/block/blkdev.h"
+#include "kernel/fs/cmtime.h"
 #include "kernel/lib/sections.h"
 #include "kernel/mm/filemap.h"
 #include "kernel/mm/mapping.h"
@@ -50,7 +51,7 @@ struct kstat {
 	u64 ino, size, blocks; /* blocks: 512-byte units */
 	u32 mode, nlink, blksize;
 	struct file_time atime, mtime, ctime;
-	u64 version; /* change cookie */
+	u64 version; /* change cookie: who finds it as it was may trust its copy; cmtime.h */
 };
 
 struct dirent_out {
@@ -230,6 +231,8 @@ u64 inode_evict_all(struct super_block *sb, enum evict_how how);
 /* Calls @fn on every inode that has pages or may be dirty, referenced meanwhile; 0 or the first
  * error. */
 int inode_for_each(struct super_block *sb, int (*fn)(struct inode *inode));
+/* The same for every inode in memory. */
+int inode_for_all(struct super_block *sb, int (*fn)(struct inode *inode));
 /* Poweroff: files without a name that are still open lose their contents and their inode now, since
  * nobody will close them. */
 void inode_delete_orphans(struct super_block *sb);
@@ -240,15 +243,6 @@ void inode_reclaim(struct super_block *sb);
 /* Size or blocks changed (after they did): meta_gen, AS_DIRTY_META, dirty list. Any locks of
  * RANK_PAGE and above, RANK_FS_ALLOC. */
 void inode_mark_meta(struct inode *inode);
-
-/* --- times: cmtime.c --- */
-enum touch { TOUCH_M = 1, TOUCH_C = 2, TOUCH_A = 4 };
-/* Move times to now (never backwards; not at all if the clock did not move) and mark the inode. */
-void inode_touch(struct inode *inode, unsigned int which);
-/* a_ops->flush_cmtime of every file system: test and clear AS_CMTIME, then clock, then stamp. */
-void inode_flush_cmtime(struct address_space *mapping);
-/* A read happened: move atime if it is not after mtime and ctime, or a day old (relatime). */
-void inode_accessed(struct inode *inode);
 
 static inline struct inode *mapping_inode(const struct address_space *mapping)
 {

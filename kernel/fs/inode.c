@@ -127,7 +127,7 @@ static bool has_dirty_inode(const struct inode *inode)
 static int write_out(struct inode *inode)
 {
 	const struct address_space_operations *ops = inode->data.a_ops;
-	int err = filemap_write_and_wait_range(&inode->data, 0, ~0ul), e = 0;
+	int err = filemap_write_and_wait_range(&inode->data, 0, ~0ul, HARVEST_FSYNC), e = 0;
 
 	/* If it stays after all, the next fsync must hear of it. */
 	if (err)
@@ -378,8 +378,7 @@ int iget(struct super_block *sb, u64 ino, struct inode **out)
 		remove_and_free(fresh);
 		return err;
 	}
-	/* Higher than any it had when it was in memory before. */
-	fresh->version = (u64)fresh->ctime.sec * NSEC_PER_SEC + fresh->ctime.nsec;
+	fresh->version = inode_first_version(fresh);
 	clear_state(fresh, I_NEW);
 	*out = fresh;
 	return 0;
@@ -410,15 +409,19 @@ int inew(struct super_block *sb, u64 ino, u32 mode, struct inode **out)
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
-int inode_for_each(struct super_block *sb, int (*fn)(struct inode *inode))
+static bool has_something(const struct inode *inode)
+{
+	return inode->data.pages.nr || has_dirty_inode(inode);
+}
+
+static int for_each(struct super_block *sb, int (*fn)(struct inode *inode), bool all)
 {
 	struct inode *inode, *done = NULL;
 	int err = 0, e;
 
 	spin_lock(&sb->inode_lock);
 	TAILQ_FOREACH(inode, &sb->inodes, link) {
-		if (inode->state & (I_NEW | I_FREEING) ||
-		    (!inode->data.pages.nr && !has_dirty_inode(inode)))
+		if (inode->state & (I_NEW | I_FREEING) || !(all || has_something(inode)))
 			continue;
 		take(inode);
 		spin_unlock(&sb->inode_lock);
@@ -434,6 +437,16 @@ int inode_for_each(struct super_block *sb, int (*fn)(struct inode *inode))
 	if (done)
 		iput(done);
 	return err;
+}
+
+int inode_for_each(struct super_block *sb, int (*fn)(struct inode *inode))
+{
+	return for_each(sb, fn, false);
+}
+
+int inode_for_all(struct super_block *sb, int (*fn)(struct inode *inode))
+{
+	return for_each(sb, fn, true);
 }
 
 void inode_delete_orphans(struct super_block *sb)

@@ -103,6 +103,7 @@ void file_vma_open(struct vm_area *vma)
 
 void file_vma_close(struct vm_area *vma)
 {
+	inode_unmapped(vma->file->inode);
 	file_put(vma->file);
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "kernel/core/printk.h"
+#include "kernel/fs/data_sync.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_dirty.h"
 
@@ -29,6 +30,7 @@ struct pass {
 	u32 per_page;	      /* blocks */
 	u64 run_lblock;	      /* first block of @run in the file */
 	struct block_run run; /* the last answer of map(); nr 0: none yet */
+	struct data_sync *sync; /* writing: who waits for it, or NULL */
 	struct bio *bio;      /* reading: being filled, or NULL */
 	u64 want;	      /* reading: disk block that would continue it */
 };
@@ -146,17 +148,19 @@ static void write_singly(struct bio *bio)
 	struct page *page, *next;
 	sector_t sector = bio->sector;
 
+	data_sync_again(bio);
 	for (page = bio->pages.first; page; page = next, sector += PAGE_SIZE >> SECTOR_SHIFT) {
 		struct bio *one = bio_alloc(bio->dev, BIO_WRITE, sector);
 
 		next = page->next;
 		if (!one) {
-			note_write_error(page->mapping, page->index, bio->status);
+			note_write_error(page_io_mapping(page), page->index, bio->status);
 			end_page_writeback(page);
 			continue;
 		}
 		BUG_ON(!bio_add(one, page_to_phys(page), PAGE_SIZE));
 		page_list_add(&one->pages, page);
+		data_sync_add(NULL, one);
 		one->end_io = end_write;
 		submit_bio(one);
 	}
@@ -164,15 +168,16 @@ static void write_singly(struct bio *bio)
 
 static void end_write(struct bio *bio)
 {
+	data_sync_ending(bio);
 	if (unlikely(bio->status && bio->pages.nr > 1)) {
 		write_singly(bio);
-		bio_free(bio);
-		return;
+	} else {
+		if (unlikely(bio->status))
+			note_write_error(page_io_mapping(bio->pages.first), bio->pages.first->index,
+					 bio->status);
+		end_pages_writeback(&bio->pages);
 	}
-	if (unlikely(bio->status))
-		note_write_error(bio->pages.first->mapping, bio->pages.first->index, bio->status);
-	end_pages_writeback(&bio->pages);
-	bio_free(bio);
+	data_sync_end(bio);
 }
 
 /* When a request of several pages failed, none is known to be bad: each is read again, alone, by
@@ -199,7 +204,7 @@ static void put_page_io(struct page_io *io)
 		return;
 	if (io->op == BIO_WRITE) {
 		if (io->error)
-			note_write_error(page->mapping, page->index, io->error);
+			note_write_error(page_io_mapping(page), page->index, io->error);
 		end_page_writeback(page);
 	} else {
 		if (io->error)
@@ -298,7 +303,7 @@ static void write_in_parts(struct pass *p, struct page *page)
 		return;
 	}
 	if (err)
-		note_write_error(page->mapping, page->index, err);
+		note_write_error(page_io_mapping(page), page->index, err);
 	end_page_writeback(page);
 }
 
@@ -364,17 +369,20 @@ static struct page *write_run(struct pass *p, struct page *page, u64 block)
 	}
 	last->next = NULL;
 	bio->pages.last = last;
+	data_sync_add(p->sync, bio);
 	submit_bio(bio);
 	return next;
 }
 
-void pageio_write(struct address_space *mapping, struct page_list *pages, map_run_fn map)
+void pageio_write(struct address_space *mapping, struct page_list *pages, map_run_fn map,
+		  struct data_sync *sync)
 {
 	struct page *page, *next;
 	struct pass p;
 	u64 block;
 
 	start_pass(&p, mapping, map);
+	p.sync = sync;
 	for (page = pages->first; page; page = next) {
 		block = test_bit(&page->flags, PG_blocks) ? page->private :
 							    find_whole_page(&p, page);

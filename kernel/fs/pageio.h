@@ -26,7 +26,10 @@ typedef int (*map_run_fn)(struct inode *inode, u64 lblock, u32 max, struct block
  * page lock held; such a page is written without asking @map.
  */
 void pageio_read(struct address_space *mapping, struct page_list *pages, map_run_fn map);
-void pageio_write(struct address_space *mapping, struct page_list *pages, map_run_fn map);
+/* Requests of whole pages are added to @sync (data_sync.h; NULL: nobody's). */
+struct data_sync;
+void pageio_write(struct address_space *mapping, struct page_list *pages, map_run_fn map,
+		  struct data_sync *sync);
 
 /* May the locked @page have PG_blocks, as far as EOF is concerned? */
 static inline bool page_may_have_blocks(const struct inode *inode, const struct page *page)

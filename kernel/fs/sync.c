@@ -14,7 +14,9 @@
 
 static int start_write(struct inode *inode)
 {
-	struct writeback_control wbc = { .mode = SYNC_FULL, .last = ~0ul, .nr_to_write = ~0ul };
+	struct writeback_control wbc = {
+		.mode = SYNC_FULL, .why = HARVEST_FSYNC, .last = ~0ul, .nr_to_write = ~0ul
+	};
 
 	return filemap_fdatawrite_range(&inode->data, &wbc);
 }

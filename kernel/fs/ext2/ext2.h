@@ -132,7 +132,8 @@ void ext2_destroy_inode(struct inode *inode);
 int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigned int from,
 		       unsigned int to);
 /* --- fsync.c --- */
-int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode);
+int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode,
+	       enum policy_harvest_why why);
 
 /* --- dir.c: entries; namespace held --- */
 struct ext2_slot {

@@ -2,32 +2,16 @@
 /*
  * fsync.c - what a program stored is on the disk when this returns.
  *
- * Owns:  the order: data, times, inode, metadata, the device's cache (rule 79).
+ * Owns:  the order: data, inode with times, metadata, the device's cache (rule 79).
  * Not:   each of these.
  * Locks: none held.
  * Key fact: the inode's counters, not its flags, say whether metadata is on the disk. A flag that
  *        one sync has taken would tell the next one that there is nothing to do, while the first is
  *        still writing; the counters agree only when it is done.
  */
+#include "kernel/fs/data_sync.h"
 #include "kernel/fs/ext2/ext2.h"
 #include "kernel/mm/writeback.h"
-
-/* Data of [first, last], and the error that an earlier writeback left. */
-static int sync_data(struct address_space *mapping, pgoff_t first, pgoff_t last,
-		     enum sync_mode mode)
-{
-	struct writeback_control wbc = {
-		.mode = mode, .first = first, .last = last, .nr_to_write = ~0ul
-	};
-	int err, wait_err;
-
-	if (!radix_tagged(&mapping->pages, TAG_DIRTY) &&
-	    !radix_tagged(&mapping->pages, TAG_WRITEBACK))
-		return mapping_take_error(mapping);
-	err = filemap_fdatawrite_range(mapping, &wbc);
-	wait_err = filemap_fdatawait_range(mapping, first, last);
-	return err ? err : wait_err;
-}
 
 static bool metadata_synced(const struct inode *inode, enum sync_mode mode)
 {
@@ -56,13 +40,48 @@ static int sync_metadata(struct inode *inode)
 	return 0;
 }
 
-int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode)
+/*
+ * The data that @wbc says, then the times that its cleaning found; waits for the data, and for an
+ * error that an earlier writeback left. *@flushed: since no metadata was to follow, the device's
+ * flush has followed the data.
+ */
+static int sync_data(struct address_space *mapping, struct writeback_control *wbc, bool *flushed)
 {
-	struct inode *inode = mapping->host;
-	int err = sync_data(mapping, first, last, mode), e = 0;
+	struct data_sync sync;
+	int err, wait_err;
+	bool all;
 
-	/* After the pages were cleaned: that is what found the last stores. */
+	data_sync_begin(&sync);
+	wbc->sync = &sync;
+	err = filemap_fdatawrite_range(mapping, wbc);
 	inode_flush_cmtime(mapping);
+	all = metadata_synced(mapping->host, wbc->mode);
+	data_sync_wait(&sync, mapping, all ? DATA_SYNC_FLUSH : DATA_SYNC_ONLY);
+	*flushed = sync.flushed;
+	wait_err = *flushed ? mapping_take_error(mapping) :
+			      filemap_fdatawait_range(mapping, wbc->first, wbc->last);
+	err = err ? err : wait_err;
+	return err ? err : sync.flush_error;
+}
+
+int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode,
+	       enum policy_harvest_why why)
+{
+	struct writeback_control wbc = {
+		.mode = mode, .why = why, .first = first, .last = last, .nr_to_write = ~0ul
+	};
+	struct inode *inode = mapping->host;
+	bool flushed = false;
+	int err, e = 0;
+
+	if (mapping_needs_sync(mapping)) {
+		err = sync_data(mapping, &wbc, &flushed);
+		if (flushed)
+			return err;
+	} else {
+		err = mapping_take_error(mapping);
+		inode_flush_cmtime(mapping);
+	}
 	if (!metadata_synced(inode, mode))
 		e = sync_metadata(inode);
 	err = err ? err : e;

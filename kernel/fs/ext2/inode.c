@@ -323,7 +323,7 @@ static void ext2_readpages(struct address_space *mapping, struct page_list *page
 static void ext2_writepages(struct address_space *mapping, struct page_list *pages,
 			    struct writeback_control *wbc)
 {
-	pageio_write(mapping, pages, ext2_map_run);
+	pageio_write(mapping, pages, ext2_map_run, wbc->sync);
 }
 
 const struct address_space_operations ext2_a_ops = {
@@ -333,6 +333,7 @@ const struct address_space_operations ext2_a_ops = {
 	.fsync = ext2_fsync,
 	.write_inode = write_inode_if_dirty,
 	.flush_cmtime = inode_flush_cmtime,
+	.note_store = inode_note_store,
 };
 
 static vm_fault_t ext2_fault(struct vm_fault *vmf)
