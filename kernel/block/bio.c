@@ -13,6 +13,7 @@
 #include <errno.h>
 
 #include "arch/x86_64/asm/cpu.h"
+#include "kernel/core/completion.h"
 #include "kernel/core/percpu.h"
 #include "kernel/core/printk.h"
 #include "kernel/core/stat.h"
@@ -248,27 +249,22 @@ void bio_endio(struct bio *bio, int status)
 
 /* ---- synchronous helpers ------------------------------------------------------------------- */
 
-/*
- * bio->private is the waiter's word. Once bit 0 is clear the waiter may return, free the bio and
- * leave the stack frame that holds the word: only the word's address is used after that.
- */
+/* The waiter may free the bio as soon as this has ended. */
 static void end_wait(struct bio *bio)
 {
-	unsigned long *busy = bio->private;
-
-	clear_bit(busy, 0);
-	wake_up_bit(busy);
+	complete(bio->private);
 }
 
 int submit_bio_wait(struct bio *bio)
 {
-	unsigned long busy = 1;
+	struct completion done;
 
 	assert_can_sleep();
+	completion_init(&done, 1);
 	bio->end_io = end_wait;
-	bio->private = &busy;
+	bio->private = &done;
 	submit_bio(bio);
-	wait_on_bit(&busy, 0);
+	completion_wait(&done);
 	return bio->status;
 }
 

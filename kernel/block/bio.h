@@ -66,6 +66,15 @@ _Static_assert(sizeof(struct bio) == 4096, "no more than a frame's worth");
 struct bio *bio_alloc(struct blkdev *dev, enum bio_op op, sector_t sector);
 void bio_free(struct bio *bio);
 
+/* @bio, of an ended request, becomes a FLUSH of the same device. */
+static inline void bio_make_flush(struct bio *bio)
+{
+	bio->op = BIO_FLUSH;
+	bio->sector = 0;
+	bio->len = 0;
+	bio->nr_segs = 0;
+}
+
 bool bio_add_split(struct bio *bio, paddr_t addr, u32 len); /* bio.c: the rest of bio_add() */
 
 /* False if the device's segment or length limit is reached: submit and start another. An empty bio

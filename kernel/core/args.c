@@ -92,7 +92,7 @@ static int parse_choice(const struct arg *a, const char *val)
 	for (unsigned int i = 0; a->choices[i]; i++)
 		if (!strcmp(a->choices[i], val)) {
 			WRITE_ONCE(*(unsigned int *)a->value, i);
-			return 0;
+			return a->call ? a->call(val) : 0;
 		}
 	return -EINVAL;
 }
@@ -207,24 +207,38 @@ int args_parse(const char *line, const char *source)
 	}
 }
 
+/* The value as text that args_set() would take; of a CALL, whose value is its owner's, "...". */
+static void value_text(const struct arg *a, char *val, size_t size)
+{
+	switch (a->type) {
+	case ARG_T_BOOL: ksnprintf(val, size, "%d", *(const bool *)a->value); break;
+	case ARG_T_UINT: ksnprintf(val, size, "%lu", (unsigned long)*(const u64 *)a->value); break;
+	case ARG_T_STRING: ksnprintf(val, size, "%s", (const char *)a->value); break;
+	case ARG_T_CHOICE:
+		ksnprintf(val, size, "%s", a->choices[*(const unsigned int *)a->value]);
+		break;
+	case ARG_T_CALL: ksnprintf(val, size, "..."); break;
+	}
+}
+
 static void print_one(const struct arg *a)
 {
-	char val[ARG_STRING_MAX] = "...", right[256];
+	char val[ARG_STRING_MAX], right[256];
 	bool choice = a->type == ARG_T_CHOICE;
 
-	switch (a->type) {
-	case ARG_T_BOOL: ksnprintf(val, sizeof(val), "%d", *(const bool *)a->value); break;
-	case ARG_T_UINT:
-		ksnprintf(val, sizeof(val), "%lu", (unsigned long)*(const u64 *)a->value);
-		break;
-	case ARG_T_STRING: ksnprintf(val, sizeof(val), "%s", (const char *)a->value); break;
-	case ARG_T_CHOICE:
-		ksnprintf(val, sizeof(val), "%s", a->choices[*(const unsigned int *)a->value]);
-		break;
-	case ARG_T_CALL: break;
-	}
+	value_text(a, val, sizeof(val));
 	printk("  %s=%s\t%s%s%s\n", a->name, val, a->help, choice ? ": " : "",
 	       choice ? expected(a, right, sizeof(right)) : "");
+}
+
+int args_get(const char *key, char *val, size_t size)
+{
+	const struct arg *a = find(key);
+
+	if (!a || a->type == ARG_T_CALL)
+		return -ENOENT;
+	value_text(a, val, size);
+	return 0;
 }
 
 void args_print(void)

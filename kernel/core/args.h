@@ -26,7 +26,8 @@ struct arg {
 	enum arg_type type;
 	void *value;		      /* bool, u64, char[ARG_STRING_MAX], unsigned int */
 	const char *const *choices;   /* CHOICE: NULL-terminated names; the value is the index */
-	int (*call)(const char *val); /* CALL: 0 or -EINVAL (the callee printed why) */
+	int (*call)(const char *val); /* CALL: 0 or -EINVAL (the callee printed why).
+				       * CHOICE: NULL, or told after the value was set */
 	bool (*known)(const char *val);
 	u64 pad;
 };
@@ -39,6 +40,9 @@ struct arg {
 	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_STRING, (var), 0, 0, 0, 0 }
 #define ARG_CHOICE(key, var, names, text)                                                          \
 	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CHOICE, &(var), names, 0, 0, 0 }
+/* The same, and @fn is called when the value has been set, also to what it was. */
+#define ARG_CHOICE_CALL(key, var, names, fn, text)                                                 \
+	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CHOICE, &(var), names, fn, 0, 0 }
 #define ARG_CALL(key, fn, text)                                                                    \
 	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CALL, 0, 0, fn, 0, 0 }
 
@@ -47,6 +51,8 @@ struct arg {
 int args_parse(const char *line, const char *source);
 /* Set one; 0, -ENOENT (no such key), -EINVAL (no such value): both printed. */
 int args_set(const char *key, const char *val);
+/* Its value as args_set() takes it; 0, or -ENOENT: there is none, or only its owner can tell. */
+int args_get(const char *key, char *val, size_t size);
 /* Every argument with its value and help, one per line. */
 void args_print(void);
 

@@ -50,6 +50,11 @@ ktime_t ktime_get(void)
 	return (ktime_t)((unsigned __int128)(rdtsc() - tsc_start) * mult >> MULT_SHIFT);
 }
 
+u64 tsc_to_ns(u64 ticks)
+{
+	return (u64)((unsigned __int128)ticks * mult >> MULT_SHIFT);
+}
+
 u64 clock_realtime(void)
 {
 	return realtime_start + ktime_get();

@@ -20,6 +20,7 @@
 void clock_init(u64 tsc_hz, u64 realtime_sec);
 
 ktime_t ktime_get(void);  /* any context */
+u64 tsc_to_ns(u64 ticks); /* a difference of two TSC values */
 u64 clock_realtime(void); /* any context */
 u64 clock_tsc_hz(void);
 

@@ -38,6 +38,7 @@ static const char *const names[NR_RANKS] = {
 	[RANK_FS_ALLOC] = "fs_alloc",
 	[RANK_BUF] = "buffer",
 	[RANK_PGTABLE] = "pgtable",
+	[RANK_DIRTY_LOG] = "dirty_log",
 	[RANK_TREE] = "tree",
 	[RANK_WB_LIST] = "wb_list",
 	[RANK_INODE_LIST] = "inode_list",

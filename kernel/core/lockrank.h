@@ -24,6 +24,7 @@ enum lock_rank {
 	RANK_FS_ALLOC,	 /* block maps and bitmaps of one file system */
 	RANK_BUF,	 /* one metadata buffer; several by rising block number */
 	RANK_PGTABLE,	 /* pgtable.lock, spinlock */
+	RANK_DIRTY_LOG,	 /* a CPU's log of first stores, spinlock */
 	RANK_TREE,	 /* mapping->tree_lock, irqsave */
 	RANK_WB_LIST,	 /* wb->list_lock, spinlock */
 	RANK_INODE_LIST, /* inode cache, spinlock */

@@ -27,8 +27,9 @@ struct cpu {
 	u16 lock_id;		  /* gs:36: id + 1, what a spinlock holds that this CPU holds; s */
 	bool online;		  /* set once by the CPU when it may run threads */
 	struct thread *idle;	  /* runs when nothing else can */
-	u64 idle_ns;		  /* ktime spent halted, see sched_idle_ns() */
+	u64 idle_tsc;		  /* ticks spent halted, see sched_idle_tsc() */
 	u64 stats[NR_STATS];	  /* named counters, kernel/core/stat.h */
+	u64 halted_since;	  /* 0: not halted; others peek */
 	struct trace_ring *trace; /* s */
 };
 

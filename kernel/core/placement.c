@@ -61,7 +61,7 @@ static unsigned int load(unsigned int cpu)
 {
 	const struct runqueue *rq = &rqs[cpu];
 
-	return READ_ONCE(rq->nr) + (READ_ONCE(rq->curr) != cpus[cpu].idle);
+	return READ_ONCE(rq->nr) + !rq_idle(rq, &cpus[cpu]);
 }
 
 static unsigned int least_loaded(void)
@@ -86,7 +86,7 @@ static unsigned int choose_cpu(const struct thread *t)
 
 	if (claim_idle(t->cpu) || t->pinned || atomic_load(&t->on_cpu))
 		return t->cpu;
-	if (rq->curr == cpus[t->cpu].idle && !rq->nr)
+	if (rq_idle(rq, &cpus[t->cpu]) && !rq->nr)
 		return t->cpu;
 	cpu = claim_any_idle();
 	return cpu < 0 ? t->cpu : (unsigned int)cpu;
@@ -97,10 +97,14 @@ static unsigned int choose_cpu(const struct thread *t)
 /* @t came to the queue of @cpu from outside: must the CPU look at it now? */
 static bool wants_look(struct runqueue *rq, unsigned int cpu)
 {
-	ktime_t brief = rq->turn_start + BRIEF_NS;
+	ktime_t brief;
 
-	if (rq->curr == cpus[cpu].idle)
+	if (rq_idle(rq, &cpus[cpu]))
 		return true;
+	/* It has rested: its turn counts from now, when somebody minds. */
+	if (!rq->turn_start)
+		begin_turn(rq, ktime_get());
+	brief = rq->turn_start + BRIEF_NS;
 	if (brief < rq->slice_end) {
 		rq->slice_end = brief;
 		return true;
@@ -120,7 +124,7 @@ static void deliver(struct thread *t)
 	spin_lock(&rq->lock);
 	enqueue(rq, t);
 	look = wants_look(rq, cpu);
-	busy = rq->curr != cpus[cpu].idle;
+	busy = !rq_idle(rq, &cpus[cpu]);
 	spin_unlock(&rq->lock);
 	/* @t may be running, or gone. */
 	if (look)
@@ -130,28 +134,56 @@ static void deliver(struct thread *t)
 		rouse_idle();
 }
 
+/*
+ * @t's queue @rq is locked; returns with it unlocked. Interrupts and preemption off.
+ * Who neither was asleep nor slept before, and who rests, may be gone after the unlock.
+ */
+static __always_inline void wake_locked(struct runqueue *rq, struct thread *t)
+{
+	unsigned int cpu = t->cpu;
+	bool mine = false, halted = false;
+
+	if (t->state == THREAD_SLEEPING) {
+		WRITE_ONCE(t->state, THREAD_RUNNABLE);
+		halted = rq->resting && rq->curr == t;
+		if (halted) {
+			WRITE_ONCE(rq->resting, false);
+		} else if (!t->queued && rq->curr != t) {
+			mine = true;
+			t->queued = true;
+			WRITE_ONCE(t->cpu, choose_cpu(t));
+		} /* else it runs, or was preempted before it slept: schedule() sees the state */
+	}
+	spin_unlock(&rq->lock);
+	if (halted && cpu != this_cpu()->id)
+		arch_send_reschedule(cpu); /* if it has not halted yet, its hlt ends at once */
+	if (mine)
+		deliver(t);
+}
+
 void sched_wake(struct thread *t)
 {
-	struct runqueue *rq;
-	bool mine = false;
 	u64 flags;
 
 	/* Preemption first and last, so that it happens at the end, with interrupts on. */
 	preempt_disable();
 	flags = irq_save();
+	wake_locked(lock_rq(t), t);
+	irq_restore(flags);
+	preempt_enable();
+}
+
+void sched_complete(struct thread *t, int *pending)
+{
+	struct runqueue *rq;
+	u64 flags;
+
+	preempt_disable();
+	flags = irq_save();
 	rq = lock_rq(t);
-	if (t->state == THREAD_SLEEPING) {
-		WRITE_ONCE(t->state, THREAD_RUNNABLE);
-		/* Still running, or preempted before it slept: schedule() will see the state. */
-		mine = !t->queued && rq->curr != t;
-		if (mine) {
-			t->queued = true;
-			WRITE_ONCE(t->cpu, choose_cpu(t));
-		}
-	}
-	spin_unlock(&rq->lock);
-	if (mine)
-		deliver(t);
+	/* A locked instruction: the count is 0 before the state is looked at. */
+	(void)atomic_sub_return(pending, 1);
+	wake_locked(rq, t);
 	irq_restore(flags);
 	preempt_enable();
 }

@@ -9,6 +9,7 @@
 #ifndef KERNEL_CORE_RUNQUEUE_H
 #define KERNEL_CORE_RUNQUEUE_H
 
+#include "kernel/core/clock.h"
 #include "kernel/core/sched.h"
 
 /* r: lock   o: own CPU, interrupts off */
@@ -17,9 +18,9 @@ struct runqueue {
 	TAILQ_HEAD(, thread) queue;    /* r: those who wait; not who runs */
 	unsigned int nr;	       /* r: in queue; others peek */
 	struct thread *curr;	       /* r: who runs, or was chosen to */
-	ktime_t turn_start, slice_end; /* r: of curr */
+	ktime_t turn_start, slice_end; /* r: of curr; start 0: not before somebody waits */
+	bool resting;		       /* r: curr sleeps, but on its own stack; curr peeks */
 	struct thread *prev;	       /* o: whose stack was just left */
-	ktime_t halted_since;	       /* o: 0: not halted; others peek */
 } __aligned(64);
 
 extern struct runqueue rqs[MAX_CPUS]; /* sched.c */
@@ -35,6 +36,28 @@ void rouse_idle(void);
 /* Take a waiting thread from another CPU's queue into that of @me. placement.c */
 void steal(unsigned int me);
 
+enum resched_why { VOLUNTARY, PREEMPTED };
+
+/*
+ * Give this CPU to whoever is next. Interrupts off, preemption disabled exactly once: the count
+ * belongs to the CPU and is the same on both sides of every switch. Returns when the caller's
+ * thread runs again, perhaps on another CPU. sched.c
+ */
+void resched(enum resched_why why);
+
+/*
+ * Instead of resched(), with the same rules, for a thread that sleeps while nobody else wants its
+ * CPU: halts right there until it is woken. True: it may go on. False: it did not halt, or halts no
+ * more, since somebody else is to run: resched(). idle.c
+ */
+bool sched_rest(void);
+
+/* Nobody's turn, or that of a thread that sleeps: whoever comes runs at once. Locked, or a peek. */
+static inline bool rq_idle(const struct runqueue *rq, const struct cpu *c)
+{
+	return READ_ONCE(rq->curr) == c->idle || READ_ONCE(rq->resting);
+}
+
 /* Interrupts off. The run queue that guards @t, locked. */
 static inline struct runqueue *lock_rq(const struct thread *t)
 {
@@ -46,6 +69,14 @@ static inline struct runqueue *lock_rq(const struct thread *t)
 			return &rqs[cpu];
 		spin_unlock(&rqs[cpu].lock);
 	}
+}
+
+#define SLICE_NS (10 * NSEC_PER_MSEC)
+
+static inline void begin_turn(struct runqueue *rq, ktime_t now)
+{
+	rq->turn_start = now;
+	rq->slice_end = now + SLICE_NS;
 }
 
 static inline void enqueue(struct runqueue *rq, struct thread *t)

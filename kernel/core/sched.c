@@ -2,9 +2,9 @@
 /*
  * sched.c - who runs next on this CPU, and the change from one thread to the other.
  *
- * Owns:  the run queues, thread->state, ->queued, ->cpu and ->on_cpu, idle time. Not: where a woken
- *        thread goes (placement.c), how threads are made and freed (thread.c), what they wait for
- *        (wait.c). Locks: see runqueue.h.
+ * Owns:  the run queues, thread->state, ->queued, ->cpu and ->on_cpu. Not: where a woken thread goes
+ *        (placement.c), what a CPU does when nobody runs (idle.c), how threads are made and freed
+ *        (thread.c), what they wait for (wait.c). Locks: see runqueue.h.
  * Tickless: while nobody waits for a CPU, its thread has no end of slice.
  */
 #include "kernel/core/sched.h"
@@ -13,10 +13,6 @@
 #include "kernel/core/runqueue.h"
 #include "kernel/core/trace.h"
 #include "kernel/lib/fmt.h"
-
-#define SLICE_NS (10 * NSEC_PER_MSEC)
-
-enum resched_why { VOLUNTARY, PREEMPTED };
 
 struct runqueue rqs[MAX_CPUS];
 
@@ -39,7 +35,7 @@ void sched_init_cpu(struct thread *idle)
 	idle->state = THREAD_RUNNABLE;
 	idle->on_cpu = idle->pinned = true;
 	idle->cpu = c->id;
-	idle->since_ns = ktime_get();
+	idle->since_ns = ktime_get() - tsc_to_ns(c->idle_tsc);
 	rq->curr = idle;
 	c->idle = c->current = idle;
 	if (nr_cpus < c->id + 1)
@@ -71,17 +67,13 @@ static struct thread *pick(struct runqueue *rq, struct thread *prev, struct thre
 	return next;
 }
 
-/*
- * Give this CPU to whoever is next. Interrupts off, preemption disabled exactly once: the count
- * belongs to the CPU and is the same on both sides of every switch. Returns when the caller's
- * thread runs again, perhaps on another CPU.
- */
-static void resched(enum resched_why why)
+void resched(enum resched_why why)
 {
 	struct cpu *c = this_cpu();
 	struct runqueue *rq = &rqs[c->id];
 	struct thread *prev = c->current, *next;
 	ktime_t now = ktime_get();
+	u64 work;
 
 	BUG_ON(c->preempt_count != 1 || c->irq_depth);
 	spin_lock(&rq->lock);
@@ -96,10 +88,10 @@ static void resched(enum resched_why why)
 	}
 	BUG_ON(next->on_cpu);
 	rq->curr = next;
-	rq->turn_start = now;
-	rq->slice_end = now + SLICE_NS;
-	prev->ran_ns += now - prev->since_ns;
-	next->since_ns = now;
+	begin_turn(rq, now);
+	work = now - tsc_to_ns(c->idle_tsc);
+	prev->ran_ns += work - prev->since_ns;
+	next->since_ns = work;
 	WRITE_ONCE(next->on_cpu, true);
 	spin_unlock(&rq->lock);
 	clock_program();
@@ -138,9 +130,20 @@ void schedule(void)
 	assert_can_sleep();
 	preempt_disable();
 	irq_disable();
-	resched(VOLUNTARY);
+	if (!sched_rest())
+		resched(VOLUNTARY);
 	irq_enable();
 	preempt_enable();
+}
+
+u64 sched_thread_ns(void)
+{
+	u64 flags = irq_save();
+	struct thread *t = current_thread();
+	u64 ns = t->ran_ns + ktime_get() - tsc_to_ns(this_cpu()->idle_tsc) - t->since_ns;
+
+	irq_restore(flags);
+	return ns;
 }
 
 /*
@@ -198,57 +201,7 @@ __noreturn void sched_exit(void)
 	panic("thread %u (%s) runs after its end", t->id, t->name);
 }
 
-/* --- idle, slices, sleep --- */
-
-void sched_idle_interrupted(void)
-{
-	struct cpu *c = this_cpu();
-	struct runqueue *rq = &rqs[c->id];
-
-	if (likely(!rq->halted_since))
-		return;
-	c->idle_ns += ktime_get() - rq->halted_since;
-	WRITE_ONCE(rq->halted_since, 0);
-}
-
-/* Interrupts and preemption off on entry and return; one interrupt, or several, in between. */
-static void halt(struct runqueue *rq)
-{
-	WRITE_ONCE(rq->halted_since, ktime_get());
-	/* An interrupt that arrived since the last look at need_resched ends the hlt at once. */
-	sti_hlt();
-	irq_disable();
-	sched_idle_interrupted();
-}
-
-__noreturn void sched_idle_loop(void)
-{
-	struct cpu *c = this_cpu();
-	struct runqueue *rq = &rqs[c->id];
-	cpumask_t bit = (cpumask_t)1 << c->id;
-
-	BUG_ON(c->current != c->idle);
-	/* Not preempted, so that all the time between bit and switch is idle time. */
-	preempt_disable();
-	for (;;) {
-		irq_enable();
-		/* Bit first, queues second: see rouse_idle(). */
-		atomic_or(&idle_mask, bit);
-		steal(c->id);
-		irq_disable();
-		if (!READ_ONCE(c->need_resched) && !READ_ONCE(rq->nr))
-			halt(rq);
-		atomic_and(&idle_mask, ~bit);
-		resched(VOLUNTARY);
-	}
-}
-
-u64 sched_idle_ns(unsigned int cpu)
-{
-	ktime_t since = READ_ONCE(rqs[cpu].halted_since);
-
-	return READ_ONCE(cpus[cpu].idle_ns) + (since ? ktime_get() - since : 0);
-}
+/* --- slices, sleep --- */
 
 void sched_tick(void)
 {

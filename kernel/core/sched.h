@@ -11,6 +11,8 @@
 
 #include <sys/queue.h>
 
+#include "arch/x86_64/asm/cpu.h"
+#include "kernel/core/percpu.h"
 #include "kernel/core/wait.h"
 #include "kernel/lib/types.h"
 
@@ -52,7 +54,7 @@ struct thread {
 	int exit_code;		 /* o, valid when DEAD */
 	int refs;		 /* a: creator and itself */
 	u64 ran_ns;		 /* r: time on a CPU, for CLOCK_THREAD_CPUTIME_ID */
-	u64 since_ns;		 /* r: start of the present turn */
+	u64 since_ns;		 /* r: start of the turn, by its CPU's clock of work */
 	struct wait_queue done;	 /* woken at exit */
 	void *libc;		 /* o: rank 7 keeps newlib's struct _reent here */
 	void (*libc_exit)(struct thread *t); /* o: frees it, runs in the exiting thread; or NULL */
@@ -106,7 +108,11 @@ void sched_tick(void);		   /* timer interrupt: the slice may have ended */
  * sleep. */
 unsigned int thread_count(void);
 void sched_dump(void);		     /* one line per thread, for panic and `stats` */
-u64 sched_idle_ns(unsigned int cpu); /* time that CPU spent halted, ns */
+u64 sched_idle_tsc(unsigned int cpu); /* ticks of the TSC that CPU spent halted */
+u64 sched_thread_ns(void);	      /* time the current thread has run; any context */
+/* Has @t gone to sleep, all of it: its CPU does something else, or nothing? For tests, which must
+ * know otherwise that nobody wakes it. */
+bool sched_asleep(const struct thread *t);
 
 /* --- between the files of kernel/core --- */
 
@@ -121,6 +127,11 @@ void runqueues_init(void);
 void sched_start(struct thread *t, int cpu);
 __noreturn void sched_exit(void);
 void sched_finish_switch(void);
+/* For completion.h: *@pending counts down by one, and @t is woken, in one hold of its queue's lock;
+ * @t may go on and end as soon as *@pending is 0 and sched_waker_gone() has returned. Any context. */
+void sched_complete(struct thread *t, int *pending);
+/* The current thread saw a count at 0: returns when sched_complete() knows it no more. */
+void sched_waker_gone(void);
 /* thread.c: drop the reference that a dead thread held on itself; its stack is out of use. Any
  * context. */
 void thread_bury(struct thread *t);
@@ -128,7 +139,15 @@ void thread_bury(struct thread *t);
 struct thread *sched_running(unsigned int cpu, unsigned int *waiting);
 
 /* An interrupt: if this CPU was halted, its idle time ends here. Interrupts off. */
-void sched_idle_interrupted(void);
+static inline void sched_idle_interrupted(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (likely(!c->halted_since))
+		return;
+	WRITE_ONCE(c->idle_tsc, c->idle_tsc + rdtsc() - c->halted_since);
+	WRITE_ONCE(c->halted_since, 0);
+}
 
 /* Panics unless the caller may sleep: no spinlock, interrupts on, not in an interrupt. */
 void assert_can_sleep(void);

@@ -162,7 +162,7 @@ static void dump_cpu(unsigned int cpu)
 
 	printk("  CPU %u: runs %s, %u waiting, idle for %lu ms in all\n", cpu,
 	       curr ? curr->name : "nothing", waiting,
-	       (unsigned long)(sched_idle_ns(cpu) / NSEC_PER_MSEC));
+	       (unsigned long)(tsc_to_ns(sched_idle_tsc(cpu)) / NSEC_PER_MSEC));
 }
 
 static void dump_thread(const struct thread *t)
@@ -170,11 +170,12 @@ static void dump_thread(const struct thread *t)
 	static const char *const states[] = { [THREAD_RUNNABLE] = "waits for the CPU",
 					      [THREAD_SLEEPING] = "sleeps on ",
 					      [THREAD_DEAD] = "dead" };
-	bool asleep = t->state == THREAD_SLEEPING && !t->on_cpu;
+	bool asleep = sched_asleep(t);
 
 	printk("  thread %u (%s) CPU %u%s, ran %lu ms, %s%s\n", t->id, t->name, t->cpu,
 	       t->pinned ? " pinned" : "", (unsigned long)(t->ran_ns / NSEC_PER_MSEC),
-	       t->on_cpu ? "runs" : states[t->state], asleep && t->waits_for ? t->waits_for : "");
+	       t->on_cpu && !asleep ? "runs" : states[t->state],
+	       asleep && t->waits_for ? t->waits_for : "");
 }
 
 void sched_dump(void)

@@ -16,7 +16,7 @@
 
 struct trace_ring trace_rings[MAX_CPUS];
 
-bool trace_on = true;
+bool trace_on;
 ARG_BOOL(trace, trace_on, "record events in the per-CPU rings");
 
 bool trace_pages_on;
@@ -72,6 +72,11 @@ void trace_dump(unsigned int max)
 	u32 taken[MAX_CPUS] = { 0 };
 	unsigned int n = 0, cpu = 0;
 
+	if (!latest(taken, &cpu)) {
+		printk("  none: trace=1 or debug=1 records them\n");
+		return;
+	}
+	taken[cpu] = 0;
 	while (n < min(max, (unsigned int)DUMP_MAX) && (event[n] = latest(taken, &cpu)))
 		of_cpu[n++] = (u8)cpu;
 	while (n--) {

@@ -2,7 +2,8 @@
 /*
  * trace.h - what happened lately, typed: one ring per CPU, read by panic, tests and `stats`.
  *
- * trace=0 turns it off. An event is raised in the file that owns the thing.
+ * trace=1 or debug=1 turns it on: an event costs as much as a small system call's own work. It is
+ * raised in the file that owns the thing.
  */
 #ifndef KERNEL_CORE_TRACE_H
 #define KERNEL_CORE_TRACE_H
@@ -54,7 +55,7 @@ void trace_record(enum trace_id id, u64 a, u64 b);
 
 static inline void trace(enum trace_id id, u64 a, u64 b)
 {
-	if (likely(trace_on))
+	if (unlikely(trace_on))
 		trace_record(id, a, b);
 }
 
