@@ -20,4 +20,7 @@ int shell_line(char *line);
 void init_note_failure(void);
 void init_finish(void) __attribute__((noreturn));
 
+/* lab/lab.c. The laboratory with the words of the boot argument; its status. */
+int lab_from_boot(const char *words);
+
 #endif

@@ -4,7 +4,7 @@
  * the shell, as the boot arguments say.
  *
  *	test=P			the tests that match, then the end
- *	bench=P, run="PROG ..."	these; then the end, or the shell if somebody can type
+ *	bench=P, run="PROG ...", lab=AXES	these; then the end, or the shell if somebody can type
  *	otherwise		the demonstration, then the same
  *
  * The run as a whole passes when everything that was asked for succeeded.
@@ -62,7 +62,9 @@ int init_main(void)
 		run_benches(args->bench);
 	if (*args->run && program_run(args->run))
 		init_note_failure();
-	if (!*args->bench && !*args->run && args->demo && program_run("demo"))
+	if (*args->lab && lab_from_boot(args->lab))
+		init_note_failure();
+	if (!*args->bench && !*args->run && !*args->lab && args->demo && program_run("demo"))
 		init_note_failure();
 	if (args->tty)
 		shell();

@@ -22,6 +22,7 @@
 #include "kernel/core/printk.h"
 #include "kernel/lib/fmt.h"
 #include "kernel/core/sched.h"
+#include "kernel/core/trace.h"
 #include "kernel/fs/fs.h"
 #include "kernel/lib/radix.h"
 #include "kernel/mm/kmalloc.h"
@@ -48,6 +49,8 @@ static void parse_arguments(void)
 	args_parse(boot->cmdline, boot->loader == BOOT_PVH ? "-append" : "GRUB");
 	if (fwcfg_read("opt/dirtybit/args", from_qemu, sizeof(from_qemu)) > 0)
 		args_parse(from_qemu, "fw_cfg");
+	/* Who looks for mistakes wants to know what led to them. */
+	trace_on |= debug_checks;
 }
 
 static void *radix_alloc(size_t size)

@@ -13,6 +13,7 @@
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_alloc.h"
+#include "kernel/mm/preclean.h"
 #include "kernel/mm/truncate.h"
 #include "kernel/mm/vmap.h"
 #include "tests/util.h"
@@ -93,7 +94,7 @@ static void end_write(struct bio *bio)
 		page_put(bounce);
 	}
 	if (bio->status)
-		mapping_set_error(bio->pages.first->mapping, bio->status);
+		mapping_set_error(page_io_mapping(bio->pages.first), bio->status);
 	end_pages_writeback(&bio->pages);
 	bio_free(bio);
 }
@@ -126,7 +127,7 @@ static void write_some_blocks(struct testfs *fs, struct page *page)
 			err = blkdev_rw(fs->dev, BIO_WRITE, sector, from, TESTFS_BLOCK);
 	}
 	if (err)
-		mapping_set_error(page->mapping, err);
+		mapping_set_error(page_io_mapping(page), err);
 	end_page_writeback(page);
 }
 
@@ -173,9 +174,9 @@ static void testfs_writepages(struct address_space *mapping, struct page_list *p
 }
 
 static int testfs_sync(struct address_space *mapping, pgoff_t first, pgoff_t last,
-		       enum sync_mode mode)
+		       enum sync_mode mode, enum policy_harvest_why why)
 {
-	int err = filemap_write_and_wait_range(mapping, first, last);
+	int err = filemap_write_and_wait_range(mapping, first, last, why);
 
 	if (test_bit(&mapping->flags, AS_CMTIME))
 		mapping->a_ops->flush_cmtime(mapping);
@@ -290,7 +291,7 @@ void testfs_destroy(struct testfs *fs)
 
 int testfs_fsync(struct testfs *fs)
 {
-	return testfs_sync(&fs->mapping, 0, ~0ul, SYNC_FULL);
+	return testfs_sync(&fs->mapping, 0, ~0ul, SYNC_FULL, HARVEST_FSYNC);
 }
 
 int testfs_fsync_job(void *fs)
@@ -300,9 +301,24 @@ int testfs_fsync_job(void *fs)
 
 void testfs_background(struct testfs *fs)
 {
-	struct writeback_control wbc = { .mode = SYNC_NONE, .last = ~0ul, .nr_to_write = ~0ul };
+	struct writeback_control wbc = {
+		.mode = SYNC_NONE, .why = HARVEST_PERIODIC, .last = ~0ul, .nr_to_write = ~0ul
+	};
 
+	wbc.precleaned = preclean(&fs->mapping);
 	filemap_fdatawrite_range(&fs->mapping, &wbc);
+}
+
+int testfs_protect(struct testfs *fs)
+{
+	struct writeback_control wbc = { .mode = SYNC_DATA,
+					 .why = HARVEST_FSYNC,
+					 .protect = true,
+					 .last = ~0ul,
+					 .nr_to_write = ~0ul };
+	int err = filemap_fdatawrite_range(&fs->mapping, &wbc);
+
+	return err ? err : filemap_fdatawait_range(&fs->mapping, 0, ~0ul);
 }
 
 s64 testfs_write(struct testfs *fs, u64 pos, const void *buf, size_t len)

@@ -64,8 +64,7 @@ static const char *settles(const struct thread *t, const bool *done, int (*const
 		if ((done && atomic_load(done)) || (busy && !atomic_load(busy)))
 			return NULL;
 		queue = READ_ONCE(t->waits_for);
-		if (READ_ONCE(t->state) == THREAD_SLEEPING && !READ_ONCE(t->on_cpu) &&
-		    !READ_ONCE(t->queued) && queue)
+		if (sched_asleep(t) && !READ_ONCE(t->queued) && queue)
 			asleep++;
 		else
 			asleep = 0;

@@ -78,6 +78,8 @@ int testfs_fsync(struct testfs *fs);
 int testfs_fsync_job(void *fs); /* for job_start() */
 /* One pass of background writeback in the calling thread; waits for nothing. */
 void testfs_background(struct testfs *fs);
+/* A sync that leaves no page that may be dirty: asks nobody, protects all. */
+int testfs_protect(struct testfs *fs);
 s64 testfs_write(struct testfs *fs, u64 pos, const void *buf, size_t len);
 s64 testfs_read(struct testfs *fs, u64 pos, void *buf, size_t len);
 int testfs_truncate(struct testfs *fs, u64 size);

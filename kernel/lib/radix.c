@@ -25,6 +25,7 @@ struct radix_node {
 	u64 word[RADIX_TAGS + 1];
 	struct radix_node *parent; /* NULL: the root */
 	unsigned int slot;	   /* where the parent holds this node */
+	u64 memory[RADIX_MEMORY];  /* leaves: the caller's; others leave it alone */
 	void *slots[RADIX_SLOTS];
 };
 
@@ -202,6 +203,16 @@ void radix_retag(struct radix_tree *tree, u64 index, unsigned int set, unsigned 
 	radix_retag_leaf(tree, index & ~(u64)SLOT_MASK, 1UL << (index & SLOT_MASK), set, clear);
 }
 
+bool radix_leaf(const struct radix_tree *tree, u64 leaf_first, struct radix_leaf *leaf)
+{
+	struct radix_node *node = find_leaf(tree, leaf_first);
+
+	if (!node)
+		return false;
+	*leaf = (struct radix_leaf){ node->word, node->slots, node->memory };
+	return true;
+}
+
 /* --- change --- */
 
 static void set_child(struct radix_node *node, unsigned int slot, struct radix_node *child)
@@ -323,6 +334,14 @@ void *radix_delete(struct radix_tree *tree, u64 index)
 	return item;
 }
 
+void radix_replace(struct radix_tree *tree, u64 index, void *item)
+{
+	struct radix_node *leaf = find_leaf(tree, index);
+
+	BUG_ON(!leaf || !leaf->slots[index & SLOT_MASK]);
+	leaf->slots[index & SLOT_MASK] = item;
+}
+
 /* --- search --- */
 
 void *radix_lookup(const struct radix_tree *tree, u64 index)
@@ -424,4 +443,11 @@ u64 radix_tag_range(struct radix_tree *tree, u64 first, u64 last, unsigned int f
 			break;
 	}
 	return count;
+}
+
+u64 radix_next_leaf(const struct radix_tree *tree, u64 *index, u64 last, unsigned int tag)
+{
+	const struct radix_node *leaf = *index <= last ? seek(tree, index, tag) : NULL;
+
+	return leaf && *index <= last ? leaf_bits(leaf, *index, last, tag) : 0;
 }

@@ -23,6 +23,7 @@
 #define RADIX_SLOTS	 64
 #define RADIX_TAGS	 4
 #define RADIX_MAX_HEIGHT 11 /* 64-bit indices */
+#define RADIX_MEMORY	 8  /* words of the caller's own in each leaf, zero when it is made */
 /* Most nodes one insertion can need: a chain up from a lone leaf, and a chain down to a new one. */
 #define RADIX_MAX_NEEDED (2 * (RADIX_MAX_HEIGHT - 1))
 
@@ -56,6 +57,8 @@ int radix_insert(struct radix_tree *tree, u64 index, void *item, struct radix_pr
 /* Returns the item, or NULL. Clears its tags. Frees empty nodes. */
 void *radix_delete(struct radix_tree *tree, u64 index);
 void *radix_lookup(const struct radix_tree *tree, u64 index);
+/* Put @item where another one is (an absent index is a bug); its tags stay. */
+void radix_replace(struct radix_tree *tree, u64 index, void *item);
 
 /* Up to @max items with index >= @first and <= @last, in order, into @items; returns how many. */
 unsigned int radix_gang(const struct radix_tree *tree, u64 first, u64 last, void **items,
@@ -74,6 +77,11 @@ static inline bool radix_tagged(const struct radix_tree *tree, unsigned int tag)
 {
 	return READ_ONCE(tree->tagged) >> tag & 1;
 }
+/* The same for several tags, a mask of 1 << tag. */
+static inline bool radix_tagged_any(const struct radix_tree *tree, unsigned int tags)
+{
+	return READ_ONCE(tree->tagged) & tags;
+}
 bool radix_tag_get(const struct radix_tree *tree, u64 index, unsigned int tag);
 
 /* Set one tag of the present item at @index: what a store's fault does. */
@@ -87,6 +95,24 @@ void radix_retag(struct radix_tree *tree, u64 index, unsigned int set, unsigned 
  * a multiple of 64. One descent for up to 64 neighbours. */
 void radix_retag_leaf(struct radix_tree *tree, u64 leaf_first, u64 bits, unsigned int set,
 		      unsigned int clear);
+
+/*
+ * A leaf as a whole: 64 neighbours from @leaf_first (a multiple of 64) on, a tag of all of them in
+ * one word. Valid until the caller lets its lock go; slots without an item are NULL.
+ */
+struct radix_leaf {
+	const u64 *tags; /* RADIX_TAGS words */
+	void *const *items;
+	u64 *memory; /* RADIX_MEMORY words, kept as long as any item is there */
+};
+
+/* False: there is no such leaf, so none of the 64 has an item. */
+bool radix_leaf(const struct radix_tree *tree, u64 leaf_first, struct radix_leaf *leaf);
+/* The first leaf that has an item with @tag at or behind *@index and not behind @last: *@index
+ * becomes the index of that item, and the word returned says which of the leaf's 64 have the tag
+ * and lie in [*@index, @last]. 0: there is none. To go on: *@index = (*@index | 63) + 1, until
+ * that is 0. */
+u64 radix_next_leaf(const struct radix_tree *tree, u64 *index, u64 last, unsigned int tag);
 
 /* For every item of [first, last] that has tag @from, set tag @to too. Returns how many items
  * carried @from. Works leaf by leaf: a 64-bit operation tags 64 neighbours. */

@@ -157,7 +157,7 @@ static u64 pick(unsigned int shape)
 
 static bool retag_one(u64 index)
 {
-	unsigned int set = (unsigned int)rnd(8), clear = (unsigned int)rnd(8), i;
+	unsigned int set = (unsigned int)rnd(16), clear = (unsigned int)rnd(16), i;
 
 	if (!model_has(index))
 		return true;
@@ -170,7 +170,7 @@ static bool retag_one(u64 index)
 static bool retag_leaf(u64 index)
 {
 	u64 first = index & ~63UL, bits = 0;
-	unsigned int set = (unsigned int)rnd(8), clear = (unsigned int)rnd(8);
+	unsigned int set = (unsigned int)rnd(16), clear = (unsigned int)rnd(16);
 
 	for (unsigned int i = model_at(first); i < nr && indices[i] - first < 64; i++) {
 		if (rnd(2))
@@ -197,12 +197,59 @@ static bool tag_range(u64 first, u64 last)
 	return radix_tag_range(&tree, first, last, from, to) == count;
 }
 
+/* The words of the leaf of @index are those of the model. */
+static bool leaf_agrees(u64 index)
+{
+	u64 first = index & ~63UL, used = 0, words[RADIX_TAGS] = { 0 };
+	struct radix_leaf leaf;
+
+	for (unsigned int i = model_at(first); i < nr && indices[i] - first < 64; i++) {
+		used |= 1UL << (indices[i] - first);
+		for (unsigned int tag = 0; tag < RADIX_TAGS; tag++)
+			words[tag] |= (u64)(tags[i] >> tag & 1) << (indices[i] - first);
+	}
+	if (!radix_leaf(&tree, first, &leaf))
+		return !used;
+	for (unsigned int tag = 0; tag < RADIX_TAGS; tag++)
+		if (leaf.tags[tag] != words[tag])
+			return false;
+	for (unsigned int i = 0; i < 64; i++)
+		if (leaf.items[i] != (used >> i & 1 ? item_of(first + i) : NULL))
+			return false;
+	return used;
+}
+
+/* Going from leaf to leaf finds every item of [first, last] with @tag, once. */
+static bool leaves_agree(u64 first, u64 last, unsigned int tag)
+{
+	unsigned int i = model_at(first);
+	u64 index = first, bits;
+
+	while ((bits = radix_next_leaf(&tree, &index, last, tag))) {
+		for (; bits; bits &= bits - 1) {
+			u64 at = (index & ~63UL) + (u64)__builtin_ctzl(bits);
+
+			while (i < nr && !(tags[i] >> tag & 1))
+				i++;
+			if (i == nr || indices[i++] != at || at > last)
+				return false;
+		}
+		index = (index | 63) + 1;
+		if (!index)
+			break;
+	}
+	while (i < nr && indices[i] <= last)
+		if (tags[i++] >> tag & 1)
+			return false;
+	return true;
+}
+
 static bool step(unsigned int shape)
 {
 	u64 a = pick(shape), b = pick(shape);
 	int want;
 
-	switch (rnd(8)) {
+	switch (rnd(10)) {
 	case 0:
 	case 1:
 		if (nr == MODEL)
@@ -213,9 +260,12 @@ static bool step(unsigned int shape)
 	case 3: return retag_one(nr ? indices[rnd(nr)] : a);
 	case 4: return retag_leaf(nr ? indices[rnd(nr)] : a);
 	case 5: return tag_range(min(a, b), max(a, b));
-	case 6: return gang_agrees(min(a, b), max(a, b), (unsigned int)rnd(MODEL), -1);
+	case 6: return leaf_agrees(a);
+	case 7: return leaves_agree(min(a, b), max(a, b), (unsigned int)rnd(RADIX_TAGS));
+	case 8: return gang_agrees(min(a, b), max(a, b), (unsigned int)rnd(MODEL), -1);
 	default:
-		return gang_agrees(min(a, b), max(a, b), (unsigned int)rnd(MODEL), (int)rnd(3)) &&
+		return gang_agrees(min(a, b), max(a, b), (unsigned int)rnd(MODEL),
+				   (int)rnd(RADIX_TAGS)) &&
 		       radix_lookup(&tree, a) == (model_has(a) ? item_of(a) : NULL);
 	}
 }
@@ -299,6 +349,30 @@ static bool full_leaf(void)
 	return all_agrees() && empty_both();
 }
 
+/* A leaf's memory is zero when it is made, and stays with the leaf whatever the tree becomes. */
+static bool memory(void)
+{
+	struct radix_leaf leaf;
+
+	if (insert_both(64 * 7 + 1) || !radix_leaf(&tree, 64 * 7, &leaf))
+		return false;
+	for (unsigned int i = 0; i < RADIX_MEMORY; i++) {
+		if (leaf.memory[i])
+			return false;
+		leaf.memory[i] = 1000 + i;
+	}
+	if (insert_both(64 * 7 + 2) || insert_both(1UL << 40) || !delete_both(64 * 7 + 1) ||
+	    !delete_both(1UL << 40) || !radix_leaf(&tree, 64 * 7, &leaf))
+		return false;
+	for (unsigned int i = 0; i < RADIX_MEMORY; i++)
+		if (leaf.memory[i] != 1000 + i)
+			return false;
+	if (!delete_both(64 * 7 + 2) || radix_leaf(&tree, 64 * 7, &leaf) ||
+	    insert_both(64 * 7) || !radix_leaf(&tree, 64 * 7, &leaf) || leaf.memory[0])
+		return false;
+	return empty_both();
+}
+
 static bool shrinks(void)
 {
 	if (insert_both(3) || insert_both(1UL << 40))
@@ -314,6 +388,7 @@ int main(void)
 	fail_after = -1;
 	ok(all_agrees(), "an empty tree holds and tags nothing");
 	ok(full_leaf(), "a whole leaf is tagged by one call");
+	ok(memory(), "a leaf remembers what its user wrote into it");
 	ok(shrinks(), "the tree gets lower when its high indices go");
 	ok(random_steps(0), "random steps in three leaves agree with an array");
 	ok(random_steps(1), "random steps in thinly filled leaves agree with an array");

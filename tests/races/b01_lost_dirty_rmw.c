@@ -35,7 +35,7 @@ KTEST_ON_CPU0(races, b01_lost_dirty_rmw)
 	EXPECT(pte_write(test_pte(s.mm, s.map)) && !pte_dirty(test_pte(s.mm, s.map)));
 
 	BUG_ON(delay_arm("mkclean_between_read_and_write", store_now, &s));
-	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_protect(s.fs), 0);
 	delay_disarm("mkclean_between_read_and_write");
 	EXPECT_EQ(*stage_slot(&s, 0), 11);
 

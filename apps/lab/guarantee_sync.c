@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guarantee_sync.c - a sync ends although stores go on; a store does not stay in memory for ever;
+ * dirty pages stay below the limit.
+ *
+ * These are about time, and no clock decides: a limit here only tells "late" from "never".
+ */
+#include "apps/lab/verdict.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SECOND 1000000000ll
+
+/* --- sync_ends --- */
+
+struct endless {
+	struct lab_file file;
+	volatile bool stop, done;
+	volatile int syncs;
+};
+
+static int store_endlessly(void *arg)
+{
+	struct endless *e = arg;
+	uint64_t value = 0;
+	size_t p;
+
+	while (!e->stop) {
+		for (p = 0; p < e->file.pages; p++)
+			*lab_word(&e->file, p, 2) = ++value;
+	}
+	return 0;
+}
+
+static int sync_sometimes(void *arg)
+{
+	struct endless *e = arg;
+	int n;
+
+	for (n = 0; n < 4; n++) {
+		lab_msync(&e->file, MS_SYNC);
+		e->syncs++;
+		fsync(e->file.fd);
+		e->syncs++;
+	}
+	e->done = true;
+	return 0;
+}
+
+void try_sync_ends(struct verdict *v)
+{
+	struct db_thread *threads[LAB_MAX_CPUS] = { NULL }, *syncer;
+	int cpu, last = lab_options.cpus > 1 ? lab_options.cpus - 1 : 1;
+	int64_t until = lab_now() + 20 * SECOND;
+	struct endless e = { .stop = false };
+
+	if (!lab_open(&e.file, lab_dir, "lab.dat", 64, LAB_FILLED))
+		return;
+	for (cpu = 0; cpu < last; cpu++)
+		threads[cpu] = db_thread_start(cpu, store_endlessly, &e);
+	syncer = db_thread_start(lab_options.cpus - 1, sync_sometimes, &e);
+	while (!e.done && lab_now() < until)
+		usleep(2000);
+	verdict_case(v, e.done, "after 20 s of stores that go on, %d of 8 syncs had ended",
+		     e.syncs);
+	e.stop = true;
+	for (cpu = 0; cpu < last; cpu++) {
+		if (threads[cpu])
+			db_thread_join(threads[cpu]);
+	}
+	if (syncer)
+		db_thread_join(syncer);
+	lab_close(&e.file);
+}
+
+/* --- age_bounded --- */
+
+static bool reaches_disk(const struct lab_file *f, uint64_t value, int seconds)
+{
+	int64_t until = lab_now() + seconds * SECOND;
+
+	do {
+		if (lab_disk_word(f, 0, 0) == value)
+			return true;
+		usleep(20000);
+	} while (lab_now() < until);
+	return lab_disk_word(f, 0, 0) == value;
+}
+
+/* Stores 1, 2, 3: the first faults, the others may be silent. Nobody syncs. */
+static void wait_for_flusher(struct verdict *v, const struct lab_file *f)
+{
+	uint64_t value;
+
+	for (value = 1; value <= 3; value++) {
+		*lab_word(f, 0, 0) = value;
+		/* 2 s are twenty times what was asked for; another 2 s tell slow from never. */
+		if (!verdict_case(v, reaches_disk(f, value, 2) || reaches_disk(f, value, 2),
+				  "store %llu was not on the disk 4 s later; age and period 50 ms",
+				  (unsigned long long)value))
+			return;
+	}
+}
+
+void try_age_bounded(struct verdict *v)
+{
+	char age[32], period[32];
+	struct lab_file f;
+
+	if (db_arg_get("age", age, sizeof(age)) || db_arg_get("period", period, sizeof(period))) {
+		v->not_asked = "age= and period= cannot be read";
+		return;
+	}
+	if (!lab_open(&f, lab_dir, "lab.dat", 16, LAB_FILLED))
+		return;
+	db_arg_set("age", "50");
+	db_arg_set("period", "50");
+	db_writeback_kick(f.fd); /* it may sleep for the period that was */
+	wait_for_flusher(v, &f);
+	db_arg_set("age", age);
+	db_arg_set("period", period);
+	lab_close(&f);
+}
+
+/* --- throttled --- */
+
+/* Beyond the limit: each thread may be about to dirty a page when the limit is reached, and a pass
+ * cleans some before it counts. */
+#define SLACK 64
+
+static uint64_t over_limit(uint64_t limit)
+{
+	struct db_memory m;
+	uint64_t now;
+
+	db_memory(&m);
+	now = m.dirty + m.writeback;
+	return now > limit ? now - limit : 0;
+}
+
+/* Twice through a file of three times the limit: the second time, stores may be silent. */
+static void store_beyond(struct verdict *v, const struct lab_file *f, uint64_t limit)
+{
+	int64_t until = lab_now() + 20 * SECOND;
+	uint64_t over = 0, now, hidden = 0;
+	struct db_dirty d = { 0 };
+	size_t i;
+
+	for (i = 0; i < 2 * f->pages && lab_now() < until; i++) {
+		*lab_word(f, i % f->pages, 0) = i + 1;
+		now = i % 8 ? 0 : over_limit(limit);
+		if (now > over)
+			over = now;
+		if (i % 64 == 63 && !db_dirty_fd(f->fd, &d) && d.truly > hidden)
+			hidden = d.truly;
+	}
+	verdict_case(v, i == 2 * f->pages, "a thread that stores made no progress for 20 s");
+	verdict_case(v, over <= SLACK, "%llu pages beyond a limit of %llu (slack %d)",
+		     (unsigned long long)over, (unsigned long long)limit, SLACK);
+	verdict_case(v, hidden <= limit + SLACK,
+		     "%llu pages of a file were dirty at once, with a limit of %llu (slack %d)",
+		     (unsigned long long)hidden, (unsigned long long)limit, SLACK);
+}
+
+void try_throttled(struct verdict *v)
+{
+	char percent[32], background[32];
+	struct lab_file f;
+	struct db_memory m;
+	uint64_t limit;
+
+	db_memory(&m);
+	limit = m.total / 100;
+	if (db_arg_get("dirty_percent", percent, sizeof(percent)) ||
+	    db_arg_get("background_percent", background, sizeof(background))) {
+		v->not_asked = "dirty_percent= cannot be read";
+		return;
+	}
+	if (limit > 4096) {
+		v->not_asked = "one percent of this memory is too much to fill; use mem=256M";
+		return;
+	}
+	if (!lab_open(&f, lab_dir, "lab.dat", 3 * limit, LAB_FILLED))
+		return;
+	db_arg_set("background_percent", "0");
+	db_arg_set("dirty_percent", "1");
+	store_beyond(v, &f, limit);
+	db_arg_set("dirty_percent", percent);
+	db_arg_set("background_percent", background);
+	lab_close(&f);
+}
