@@ -4,7 +4,8 @@
  * the shell, as the boot arguments say.
  *
  *	test=P			the tests that match, then the end
- *	bench=P, run="PROG ...", lab=AXES	these; then the end, or the shell if somebody can type
+ *	bench=P, run="PROG ...", lab=KEY=VALUE:KEY=VALUE
+ *				these; then the end, or the shell if somebody can type
  *	otherwise		the demonstration, then the same
  *
  * The run as a whole passes when everything that was asked for succeeded.

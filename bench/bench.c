@@ -293,10 +293,10 @@ void bench_report_result(const char *figure, const struct bench_result *r, const
 	bench_report(figure, (double)r->median, "instructions", "%s", all);
 }
 
-void bench_report_missing(const char *figure, const char *why)
+void bench_report_missing(const char *figure, size_t pages, const char *why)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), ",\"why\":\"%s\"", why);
+	snprintf(text, sizeof(text), ",\"pages\":%zu,\"why\":\"%s\"", pages, why);
 	report(figure, "null", "", text);
 }

@@ -65,8 +65,8 @@ __attribute__((format(printf, 4, 5))) void bench_report(const char *figure, doub
 /* The same for instructions: the median, and beside it least, faults and ipis. */
 __attribute__((format(printf, 3, 4))) void
 bench_report_result(const char *figure, const struct bench_result *r, const char *more, ...);
-/* A figure that cannot be had here: value null, and why. */
-void bench_report_missing(const char *figure, const char *why);
+/* A figure about @pages that cannot be had here: value null, and why. */
+void bench_report_missing(const char *figure, size_t pages, const char *why);
 
 /* --- files --- */
 

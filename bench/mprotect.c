@@ -39,7 +39,7 @@ static int mprotect_main(int argc, char **argv)
 		bench_summarize(costs, ROUNDS, 1, &r);
 		bench_report_result("mprotect", &r, ",\"pages\":%zu", f.pages);
 	} else if (errno == ENOSYS) {
-		bench_report_missing("mprotect", "not there yet");
+		bench_report_missing("mprotect", f.pages, "not there yet");
 		i = ROUNDS;
 	} else {
 		perror("bench: cannot mprotect");

@@ -53,8 +53,8 @@ static void settle(struct lab_file *f, enum how how)
 }
 
 /*
- * The window of POSIX: the store, or the next msync at the latest, leaves a mark; the mark becomes a
- * time when somebody looks. So st_mtime lies between the beginning of the store and the end of the
+ * The window of POSIX: the store, or the next msync at the latest, leaves a mark; it becomes a time
+ * when somebody looks. So st_mtime lies between the beginning of the store and the end of the
  * look, whatever happened in between.
  */
 static void window(struct verdict *v, struct lab_file *f, enum how how, const char *which)

@@ -17,6 +17,8 @@
 
 const char *lab_dir;
 int lab_failures;
+#define LAB_USAGE 2
+
 static volatile bool over; /* the thread that does it all came to its end */
 
 static void run_workload(const struct lab_workload *w, double x)
@@ -124,10 +126,14 @@ static int lab(int argc, char **argv)
 	for (i = 1; i < argc; i++)
 		snprintf(args + strlen(args), sizeof(args) - strlen(args), "%s%s", i > 1 ? " " : "",
 			 argv[i]);
+	for (i = 0; args[i]; i++) {
+		if (args[i] == '"' || args[i] == '\\')
+			args[i] = '\''; /* it becomes a text of JSON */
+	}
 	over = false;
 	lab_failures = 0;
 	if (!lab_parse(argc, argv))
-		return 1;
+		return LAB_USAGE;
 	t = db_thread_start(0, on_boot_cpu, args);
 	if (t)
 		db_thread_join(t);
@@ -145,7 +151,8 @@ static int lab_command(int argc, char **argv)
 {
 	int status = program_run_argv(argc, argv);
 
-	if (status)
+	/* A slip of the finger is no failure of the run. */
+	if (status && status != LAB_USAGE)
 		init_note_failure();
 	return status;
 }

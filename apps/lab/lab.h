@@ -99,7 +99,7 @@ bool lab_disk_fill(size_t pages);
 void lab_disk_unfill(void);
 void lab_disk_remove(void);
 /* mkfs.c. The beginning of an empty ext2 of @bytes (at most 128 MiB; blocks of 4 KiB, inodes of 256
- * bytes): LAB_MKFS_BLOCKS blocks into @disk, which are zeros before, as is all that follows. Pure. */
+ * bytes): LAB_MKFS_BLOCKS blocks into @disk, zeros before, as is all that follows them. Pure. */
 #define LAB_MKFS_BLOCKS 9
 void lab_mkfs(uint8_t *disk, size_t bytes);
 

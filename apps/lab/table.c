@@ -98,18 +98,22 @@ void table_add(const struct cost *c, bool instructions)
 /* "clean_writable" in two lines: "clean_" above "writable". */
 static void heading(int first, int end)
 {
-	int line, n;
+	int line, n, pending;
 
 	for (line = 0; line < 2; line++) {
-		printf(LABEL, "");
+		pending = 19;
 		for (n = first; n < end; n++) {
 			const char *name = table.policy[n], *cut = strchr(name, '_');
 			int above = cut ? (int)(cut - name) + 1 : 0;
 
-			if (line)
-				printf(" %8.8s", name + above);
-			else
-				printf(" %8.*s", above < 8 ? above : 8, name);
+			if (above > 8)
+				above = 8;
+			pending += 9;
+			if (!line && !above)
+				continue;
+			/* No blanks behind the last name. */
+			printf("%*.*s", pending, line ? 8 : above, line ? name + above : name);
+			pending = 0;
 		}
 		printf("\n");
 	}

@@ -9,6 +9,13 @@
 
 VEC_PF	equ	14
 
+; Of #PF's error code (asm/frame.h).
+PF_PRESENT equ	1
+PF_WRITE   equ	2
+
+; What fault_fast() finds between its return address and the error code.
+HALF_FRAME equ	10 * 8
+
 ; Offsets in struct trap_frame (asm/frame.h).
 F_R11	equ	32
 F_R10	equ	40
@@ -22,7 +29,7 @@ F_RAX	equ	112
 F_RIP	equ	136
 
 section .text
-extern trap
+extern trap, fault_fast
 global isr_stubs, isr_page_fault, isr_return
 
 ; One stub per vector, 16 bytes apart. Where the CPU pushes no error code, the stub pushes 0.
@@ -39,9 +46,42 @@ isr_stubs:
 %assign vec vec + 1
 %endrep
 
-; The hot one stands right before the common part.
+; The hot one stands right before the common part. A store to what is mapped read-only may need no
+; more than fault_fast(): it gets a half frame, of the registers that C does not preserve, and says
+; whether the store can go on. If not, all begins anew with a full frame.
 align 16
 isr_page_fault:
+	cmp	dword [rsp], PF_PRESENT | PF_WRITE
+	jne	.full
+	push	rax
+	push	rcx
+	push	rdx
+	push	rsi
+	push	rdi
+	push	r8
+	push	r9
+	push	r10
+	push	r11
+	sub	rsp, 8		; alignment
+	cld
+	mov	rdi, cr2
+	mov	rsi, [rsp + HALF_FRAME + 24]	; over the error code, rip, cs
+	call	fault_fast
+	test	al, al
+	lea	rsp, [rsp + 8]	; pops and lea leave the flags alone
+	pop	r11
+	pop	r10
+	pop	r9
+	pop	r8
+	pop	rdi
+	pop	rsi
+	pop	rdx
+	pop	rcx
+	pop	rax
+	jz	.full
+	add	rsp, 8		; the error code
+	iretq
+.full:
 	push	VEC_PF
 isr_common:
 	push	rax

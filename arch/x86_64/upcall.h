@@ -17,6 +17,12 @@ struct boot_info;
  */
 void handle_page_fault(struct trap_frame *frame, vaddr_t addr);
 
+/*
+ * kernel/mm/fault_fast.c: a store to @addr faulted, which is mapped read-only; @rflags are those of
+ * the store. Interrupts off. True: it may be retried. False: ask handle_page_fault().
+ */
+bool fault_fast(vaddr_t addr, u64 rflags);
+
 /* kernel/mm/vmap.c: what lies at @va, to tell a stack overflow from other double faults; or NULL.
  * Any context. */
 const char *vmap_describe(vaddr_t va, char *buf, size_t size);

@@ -158,11 +158,10 @@ void vblk_irq(void *arg)
 {
 	struct bio *bio, *next, *done = NULL, **last = &done;
 	struct vblk_queue *q = arg;
-	u64 flags;
 	bool kick;
 
 	stat_inc(STAT_VIRTIO_IRQS);
-	flags = spin_lock_irqsave(&q->lock);
+	spin_lock(&q->lock); /* interrupts are off */
 	do {
 		while ((bio = virtqueue_get(&q->vq))) {
 			*last = bio;
@@ -170,7 +169,7 @@ void vblk_irq(void *arg)
 		}
 	} while (!virtqueue_enable_interrupt(&q->vq));
 	kick = unlikely(!TAILQ_EMPTY(&q->waiting)) && start_waiting(q);
-	spin_unlock_irqrestore(&q->lock, flags);
+	spin_unlock(&q->lock);
 	if (kick)
 		virtqueue_kick(&q->vq);
 	*last = NULL;

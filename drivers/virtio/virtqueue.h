@@ -115,7 +115,46 @@ static inline void virtqueue_kick(struct virtqueue *vq)
 	*vq->doorbell = vq->index;
 }
 
-void *virtqueue_get_one(struct virtqueue *vq, u16 used);
+/* The device named a request that it does not have, or more than there are: said once. NULL. */
+void *virtqueue_complain(struct virtqueue *vq, const char *what, u32 value);
+
+/* Put the descriptors of a request, chained by slots[].next, on the free list. */
+static inline void virtqueue_free_chain(struct virtqueue *vq, struct vq_slot *slot, u16 head)
+{
+	u16 free_head = vq->free_head, nr_free = vq->nr_free, count = slot->count;
+
+	for (u16 n = 1; unlikely(n < count); n++)
+		slot = &vq->slots[slot->next];
+	slot->next = free_head;
+	vq->free_head = head;
+	vq->nr_free = (u16)(nr_free + count);
+}
+
+/* The result behind last_used, which is not @used; NULL if it is none of our requests:
+ * virtqueue_enable_interrupt() then says whether there are more. */
+static inline void *virtqueue_get_one(struct virtqueue *vq, u16 used)
+{
+	u16 last = vq->last_used, size = vq->size;
+	struct vq_slot *slot;
+	void *cookie;
+	u32 id;
+
+	if (unlikely((u16)(used - last) > size)) {
+		vq->last_used = used;
+		return virtqueue_complain(vq, "results ahead", (u16)(used - last));
+	}
+	id = READ_ONCE(vq->used->ring[last & (size - 1)].id);
+	vq->last_used = (u16)(last + 1);
+	if (unlikely(id >= size))
+		return virtqueue_complain(vq, "request", id);
+	slot = &vq->slots[id];
+	cookie = slot->cookie;
+	if (unlikely(!cookie))
+		return virtqueue_complain(vq, "request", id);
+	slot->cookie = NULL;
+	virtqueue_free_chain(vq, slot, (u16)id);
+	return cookie;
+}
 
 /* The cookie of the next finished request, or NULL. What the device wrote into the request's memory
  * can be read. */

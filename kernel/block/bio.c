@@ -83,7 +83,7 @@ static void reserve_put(struct bio *bio)
 
 /* No memory. A thread waits: who has a bio of the reserve has submitted it, or will, and it comes
  * back. */
-static struct bio *bio_alloc_slow(void)
+static __noinline struct bio *bio_alloc_slow(void)
 {
 	struct bio *bio = reserve_get();
 
@@ -114,9 +114,11 @@ struct bio *bio_alloc(struct blkdev *dev, enum bio_op op, sector_t sector)
 	bio->max_seg_len = dev->max_seg_bytes;
 	bio->end_io = NULL;
 	bio->private = NULL;
-	bio->pages = (struct page_list){ 0 };
+	bio->pages.first = bio->pages.last = NULL;
+	bio->pages.nr = 0;
 	/* No memory follows it, so that bio_add() never merges the first segment with it. */
-	bio->front = (struct bio_seg){ .addr = ~0UL };
+	bio->front.addr = ~0UL;
+	bio->front.len = 0;
 	return bio;
 }
 

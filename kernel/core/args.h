@@ -41,8 +41,8 @@ struct arg {
 #define ARG_CHOICE(key, var, names, text)                                                          \
 	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CHOICE, &(var), names, 0, 0, 0 }
 /* The same, and @fn is called when the value has been set, also to what it was. */
-#define ARG_CHOICE_CALL(key, var, names, fn, text)                                                 \
-	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CHOICE, &(var), names, fn, 0, 0 }
+#define ARG_CHOICE_CALL(key, v, names, fn, text)                                                   \
+	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CHOICE, &(v), names, fn, 0, 0 }
 #define ARG_CALL(key, fn, text)                                                                    \
 	REGISTER(args, struct arg, arg_##key) = { #key, text, ARG_T_CALL, 0, 0, fn, 0, 0 }
 

@@ -94,6 +94,23 @@ static inline void up_read(struct rwsem *s)
 		up_read_slow(s);
 }
 
+/* The same two for who has interrupts off from one to the other; debug=1 is not told. */
+static inline bool down_read_try_irqs_off(struct rwsem *s)
+{
+	u32 n = READ_ONCE(s->state);
+
+	return likely(n < RWSEM_WRITER && atomic_cas(&s->state, n, n + 1));
+}
+
+static inline void up_read_irqs_off(struct rwsem *s)
+{
+	bool waiters;
+
+	__asm__ volatile("lock decl %0" : "+m"(s->state), "=@ccs"(waiters)::"memory");
+	if (unlikely(waiters))
+		up_read_slow(s);
+}
+
 /* For assertions. */
 static inline bool rwsem_is_locked(const struct rwsem *s)
 {

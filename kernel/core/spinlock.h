@@ -80,6 +80,18 @@ static inline bool spin_trylock(struct spinlock *l)
 	return true;
 }
 
+/* Interrupts are off from before to after, so that nothing takes this CPU away: the bare lock. Not
+ * for debug=1, which is not told. */
+static inline bool spin_trylock_irqs_off(struct spinlock *l)
+{
+	return spin_take(l);
+}
+
+static inline void spin_unlock_irqs_off(struct spinlock *l)
+{
+	atomic_store(&l->locked, 0);
+}
+
 /* The same, with interrupts as in @flags while it waits. */
 void spin_lock_irqsave_slow(struct spinlock *l, u64 flags);
 

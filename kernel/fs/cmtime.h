@@ -24,25 +24,29 @@
  * writeback (S8, BSD)	after pages were written out
  * query (S14)		in the fault of the first store after somebody looked: a look takes W away
  *
- * What each keeps (+) and breaks (-); tests/fs/test_cmtime_modes.c demands both. "older": st_mtime
- * is not older than ...; "again": a store to a page that is writable already, which is silent.
+ * What each keeps (+) and breaks (-), demanded in both directions by tests/fs/test_cmtime_modes.c.
+ * "Again": a second store to a page that is writable already. "Silent": to one that was cleaned or
+ * granted with W and without D. "Old": st_mtime is older than that store.
  *
- * |					| lazy | eager | memory | writeback | query |
- * | older: first store, MS_ASYNC, stat	|  +   |   +   |   +    |     -     |   +   |
- * | older: again, MS_ASYNC, stat	|  +   |   -   |   -    |     -     |   -   |
- * | older: again, MS_SYNC, stat	|  +   |   -   |   -    |     +     |   -   |
- * | older: again, munmap, stat		|  +   |   -   |   -    |     -     |   -   |
- * | older: again, fsync, on the disk	|  +   |   -   |   -    |     +     |   -   |
- * | older: after clear-D, fsync, stat	|  +   |   -   |   -    |     +     |   -   |
- * | moves only if stored to since a look |  +   |   +   |   +    |     -     |   +   |
- * | a store between looks moves them	|  +   |   -   |   -    |     -     |   +   |
- * | cookie: no stale copy is trusted	|  +   |   -   |   -    |     -     |   +   |
- * | never backwards			|  +   |   +   |   +    |     +     |   +   |
+ *	lazy  eager  memory  writeback  query
+ *	 +	+      +	-	  +	not old: a first store, MS_ASYNC, stat
+ *	 +	-      -	-	  -	not old: a store again, MS_ASYNC, stat
+ *	 +	-      -	+	  -	not old: a store again, MS_SYNC, stat
+ *	 +	-      -	-	  -	not old: a store again, munmap, stat
+ *	 +	-      -	+	  -	not old: a store again, fsync; on the disk
+ *	 +	-      -	+	  -	not old: a store again, unmount, mount, stat
+ *	 +	-      -	+	  -	not old: a silent store, fsync, stat
+ *	 +	-      -	-	  +	not old: stat, a silent store, stat
+ *	 +	+      +	-	  +	they do not move between looks without a store
+ *	 +	-      -	-	  +	they move between looks with a store
+ *	 +	-      -	-	  +	who caches by the cookie never trusts a stale copy
+ *	 +	+      +	+	  +	they never go back
  *
  * Eager and memory stamp at most once per CMTIME_TICK, as Linux does by its clock of file times.
- * Query tells an observer that there was a store, not when the last one was. With a policy that
- * grants W at a read, eager, memory and query take the read for a store. Files in memory only
- * (ramfs) take no fault that could tell: lazy asks their PTEs, the other modes show nothing.
+ * Query tells an observer that there was a store, not when the last one was. Where W is granted
+ * without a store (at a read, around a store, on advice), eager, memory and query see a store.
+ * Files in memory only (ramfs) take no fault that could tell: lazy asks their PTEs, the other modes
+ * show nothing.
  */
 #ifndef KERNEL_FS_CMTIME_H
 #define KERNEL_FS_CMTIME_H

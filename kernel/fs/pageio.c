@@ -44,17 +44,18 @@ struct page_io {
 	u32 zero_from; /* bytes from here on lie behind EOF */
 };
 
-static void start_pass(struct pass *p, struct address_space *mapping, map_run_fn map)
+static __always_inline void start_pass(struct pass *p, struct address_space *mapping, map_run_fn map)
 {
 	struct inode *inode = mapping->host;
 
-	*p = (struct pass){
-		.inode = inode,
-		.map = map,
-		.size = READ_ONCE(mapping->size),
-		.block_shift = (u32)__builtin_ctz(inode->sb->block_size),
-		.per_page = PAGE_SIZE / inode->sb->block_size,
-	};
+	/* One by one: run.block and run_lblock mean nothing while run.nr is 0. */
+	p->inode = inode;
+	p->map = map;
+	p->size = READ_ONCE(mapping->size);
+	p->block_shift = (u32)__builtin_ctz(inode->sb->block_size);
+	p->per_page = (u32)(PAGE_SIZE >> p->block_shift);
+	p->run.nr = 0;
+	p->bio = NULL;
 }
 
 static void submit_pending(struct pass *p)

@@ -354,6 +354,8 @@ vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *e
 		ret = do_wp_page(&vmf);
 	} else {
 		stat_inc(STAT_SPURIOUS_FAULTS);
+		if (write && vma->mapping)
+			mapping_tell_store(vma->mapping); /* fault_fast() could not */
 		ret = VM_FAULT_NOPAGE;
 	}
 	*error = vmf.error;

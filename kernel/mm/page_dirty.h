@@ -92,6 +92,26 @@ void end_pages_writeback(struct page_list *pages);
 /* What nr_dirty_pages() reads; for throttling's one comparison in every fault. */
 extern s64 nr_dirty;
 
+/* set_page_dirty() for who cannot wait: interrupts off, debug=0. The page is CLEAN; false: it still
+ * is, because the lock is busy or the file not on its dirty list. */
+static inline bool try_set_page_dirty(struct page *page, struct address_space *mapping)
+{
+	bool listed;
+
+	if (unlikely(!spin_trylock_irqs_off(&mapping->tree_lock)))
+		return false;
+	/* Inside, as in leave_clean(): who takes it off looks for the tag afterwards. */
+	listed = READ_ONCE(mapping->on_dirty_list);
+	if (likely(listed)) {
+		page->dirty = PAGE_DIRTY;
+		radix_tag_set(&mapping->pages, page->index, TAG_DIRTY);
+		atomic_add_return(&nr_dirty, 1);
+		stat_inc(STAT_PAGES_DIRTIED);
+	}
+	spin_unlock_irqs_off(&mapping->tree_lock);
+	return listed;
+}
+
 /* Pages DIRTY or MAYBE_DIRTY, those of them MAYBE_DIRTY, and those under writeback, in the whole
  * system. */
 u64 nr_dirty_pages(void);

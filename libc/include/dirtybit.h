@@ -171,7 +171,7 @@ int db_stat_fd(int fd, struct db_stat *st);
 /* The bytes that are on the DISK now at @offset of the file, read outside every cache; a hole reads
  * as zeros. @len, or -1. ENODEV: the file is on no disk. */
 ssize_t db_disk_read(int fd, uint64_t offset, void *buf, size_t len);
-/* One store or load of 8 bytes that may be refused: 0, or -1 with what a signal would stand for elsewhere
+/* One store or load of 8 bytes that may be refused: 0, or -1 with what elsewhere a signal would say
  * (ENOSPC, EIO: SIGBUS; EFAULT: no such address, or the end of the file). */
 int db_try_store8(void *p, uint64_t value);
 int db_try_load8(const void *p, uint64_t *value);
@@ -191,8 +191,8 @@ struct db_disk {
 
 /* The n-th disk: 0, or -1 when there are fewer. */
 int db_disk_info(int n, struct db_disk *d);
-/* A new disk in memory: a copy of the @len bytes of @image, then zeros; and its end, when nothing is
- * mounted on it. */
+/* A new disk in memory: a copy of the @len bytes of @image, then zeros; and its end, when nothing
+ * is mounted on it. */
 int db_ramdisk_create(const char *name, size_t bytes, const void *image, size_t len);
 int db_ramdisk_destroy(const char *name);
 /* Writes to a disk made above wait, their data not yet read from memory; or go on. ENOTSUP: another

@@ -6,6 +6,8 @@
  */
 #include "tests/arch/runner.h"
 
+#include <string.h>
+
 #include "arch/x86_64/tlb.h"
 #include "arch/x86_64/tlb_grace.h"
 #include "arch/x86_64/uaccess.h"
@@ -13,6 +15,8 @@
 #include "kernel/core/percpu.h"
 #include "kernel/core/stat.h"
 #include "tests/ktest.h"
+
+REGISTRY(args, struct arg);
 
 #define PAGES 64
 
@@ -210,9 +214,17 @@ static void whole_table(struct space *s, struct runner *r)
 
 static void whole(void *arg)
 {
-	EXPECT_EQ(args_set("invlpg_max", "1000000"), 0);
+	u64 *invlpg_max = NULL, before;
+	struct arg *a;
+
+	for_each_registered(args, a)
+		if (!strcmp(a->name, "invlpg_max"))
+			invlpg_max = a->value;
+	ASSERT(invlpg_max);
+	before = *invlpg_max;
+	WRITE_ONCE(*invlpg_max, 1000000);
 	in_a_space(whole_table, RUNNER_SPINS);
-	EXPECT_EQ(args_set("invlpg_max", "33"), 0);
+	WRITE_ONCE(*invlpg_max, before);
 }
 
 KTEST(tlb, whole_table_is_forgotten_with_its_upper_levels)

@@ -141,10 +141,10 @@ KTEST(cmtime, ms_async_marks_and_stat_moves_it)
 }
 
 /*
- * P34, the test that was asked for when lazy times were proposed, and never written. "st_mtime and
- * st_ctime of a file that is mapped MAP_SHARED and PROT_WRITE shall be marked for update between a
- * write reference and the next msync() with MS_ASYNC or MS_SYNC" (mmap(); xfstests' generic/215 asks
- * for less: that they move at all).
+ * P34, the test that was asked for when lazy times were proposed, and never written. The rule of
+ * mmap(): st_mtime and st_ctime of a file that is mapped MAP_SHARED and PROT_WRITE are marked for
+ * update between a write reference and the next msync() of that part with MS_ASYNC or MS_SYNC.
+ * (generic/215 of xfstests asks for less: that they move at all.)
  */
 static void p34(struct file *file, u8 *p, int flags)
 {

@@ -116,7 +116,7 @@ KTEST(cmtime_modes, change_loses_no_store)
 	EXPECT_EQ(args_set("cmtime", "sometimes"), -EINVAL);
 }
 
-/* ---- the cookie ------------------------------------------------------------------------ */
+/* ---- the cookie ---------------------------------------------------------------------------- */
 
 /* A disk that tells seconds: many modifications share a time. The cookie orders them, and is not
  * lower when the file comes back from the disk. */

@@ -55,6 +55,22 @@ KTEST_ON_CPU0(mm_msync, table_of_calls)
 	stage_end(&s);
 }
 
+/* What is locked in memory may not be made invalid there (rule 69). */
+KTEST_ON_CPU0(mm_msync, locked_area_is_not_invalidated)
+{
+	struct stage s;
+
+	if (!stage_begin(&s, 2))
+		return;
+	find_vma(s.mm, (vaddr_t)s.map)->flags |= VM_LOCKED;
+	for (int kind = MS_ASYNC; kind <= MS_SYNC; kind += MS_SYNC - MS_ASYNC) {
+		EXPECT_EQ(mm_msync(s.mm, (vaddr_t)s.map, PAGE_SIZE, kind | MS_INVALIDATE), -EBUSY);
+		EXPECT_EQ(mm_msync(s.mm, (vaddr_t)s.map, PAGE_SIZE, kind), 0);
+	}
+	EXPECT_EQ(mm_msync(s.mm, (vaddr_t)s.map, PAGE_SIZE, MS_INVALIDATE), -EBUSY);
+	stage_end(&s);
+}
+
 /* Both sides of a hole are on the disk, although the call fails (B39). */
 KTEST_ON_CPU0(mm_msync, hole_does_not_stop_it)
 {

@@ -14,7 +14,8 @@
  *
  *	-DNO_GRACE	harvest skips as soon as it finds A clear
  *	-DNO_FLUSH	harvest clears A and flushes only where it took a D
- *	-DA_FIRST	harvest clears A before it looks at the leaf: allowed, too
+ *	-DA_LAST	harvest clears A after it looked at the leaf
+ *	-DSHARED	harvest holds i_mmap_rwsem for read, so that cleaning runs beside it
  *	-DNO_RECHECK	who writes the page clears TOWRITE although PG_d_seen is set again
  *	-DNO_TOWRITE	unmapping notes PG_d_seen alone
  */
@@ -40,6 +41,30 @@ byte ended = 0;
 #define LOCK_PAGE    atomic { !page_lock -> page_lock = true }
 #define UNLOCK_PAGE  page_lock = false
 #define FLUSH	     atomic { !pending -> leaf = false; leaf_d = false; upper = false }
+#ifdef NO_FLUSH
+#define FLUSH_WHOLE if :: took -> FLUSH :: else fi
+#else
+#define FLUSH_WHOLE FLUSH
+#endif
+#ifdef A_LAST
+#define CLEAR_A_FIRST skip
+#define CLEAR_A_LAST  atomic { upper_a = false; untouched = false }
+#else
+#define CLEAR_A_FIRST upper_a = false; untouched = false
+#define CLEAR_A_LAST  skip
+#endif
+#ifdef NO_GRACE
+#define SKIP !upper_a
+#else
+#define SKIP (!upper_a && untouched)
+#endif
+#ifdef SHARED
+#define HARVEST_LOCK   READ_LOCK
+#define HARVEST_UNLOCK READ_UNLOCK
+#else
+#define HARVEST_LOCK   WRITE_LOCK
+#define HARVEST_UNLOCK WRITE_UNLOCK
+#endif
 
 /* The walk that an access needs; an entry that is gone faults. */
 inline walk(sets_d)
@@ -80,46 +105,36 @@ proctype Cpu()
 	ended++
 }
 
-inline take_d()
-{
-	atomic { took = d; d = false };
-	if
-	:: took -> atomic { d_seen = true; towrite = true }
-	:: else
-	fi
-}
-
 inline harvest()
 {
-	READ_LOCK;
-#ifdef NO_GRACE
+	HARVEST_LOCK;
+	atomic {
+		young = upper_a;
+		skip_it = SKIP;
+		if
+		:: young && !skip_it -> CLEAR_A_FIRST
+		:: else
+		fi
+	};
 	if
-	:: !upper_a -> goto skipped
+	:: !skip_it ->
+		/* under tree_lock: taken and recorded */
+		atomic {
+			took = d;
+			d = false;
+			if
+			:: took -> d_seen = true; towrite = true
+			:: else
+			fi
+		};
+		if
+		:: young -> CLEAR_A_LAST; FLUSH_WHOLE
+		:: !young && took -> untouched = true; FLUSH
+		:: else -> untouched = true
+		fi
 	:: else
 	fi;
-#else
-	if
-	:: !upper_a && untouched -> goto skipped
-	:: else
-	fi;
-#endif
-#ifdef A_FIRST
-	atomic { untouched = !upper_a; upper_a = false };
-	take_d();
-#else
-	take_d();
-	atomic { untouched = !upper_a; upper_a = false };
-#endif
-#ifdef NO_FLUSH
-	if
-	:: took -> FLUSH
-	:: else
-	fi;
-#else
-	FLUSH;
-#endif
-skipped:
-	READ_UNLOCK
+	HARVEST_UNLOCK
 }
 
 inline write_out()
@@ -148,7 +163,7 @@ inline write_out()
 proctype Syncer()
 {
 	byte n = 0, owed;
-	bool took = false;
+	bool took = false, young, skip_it;
 
 	do
 	:: n < SYNCS ->
@@ -187,7 +202,7 @@ proctype Unmapper()
 /* When all is quiet: one more sync, with nobody to skip for. */
 proctype NextSyncer()
 {
-	bool took = false;
+	bool took = false, young, skip_it;
 
 	ended == 3;
 	harvest();

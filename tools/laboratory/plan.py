@@ -21,7 +21,7 @@ TOGETHER = ("rt", "many")
 PROBABILITIES = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1")
 # Policies that learn need time: rounds of the series over p, in rounds of the tables.
 LONG = 32
-SIZES = (64, 256, 1024, 4096, 16384, 65536)
+SIZES = (64, 256, 1024, 4096, 16384)
 CPUS = (1, 2, 4, 8)
 FLUSHES = ("batch", "page", "deferred")
 # Arguments of the kernel that are axes of an experiment; the others belong to the program lab.
