@@ -90,8 +90,8 @@ int bench_file_remap(struct bench_file *f);
 int bench_file_remap_aligned(struct bench_file *f);
 /* One store to each of the first @pages pages. */
 void bench_store(struct bench_file *f, size_t pages);
-/* What msync(@flags) of @pages pages from page @first on costs. 0, or -1 after a line that says what
- * failed. */
+/* What msync(@flags) of @pages pages from page @first on costs. 0, or -1 after a line that says
+ * what failed. */
 int bench_msync(struct bench_file *f, size_t first, size_t pages, int flags, struct bench_cost *c);
 /* Pages that half of the free memory holds. */
 size_t bench_memory_pages(void);

@@ -2,8 +2,8 @@
 /*
  * msync_async.c - what does msync(MS_ASYNC) cost after a store, and are the times right after it?
  *
- * It starts no I/O; what POSIX wants of it is that st_mtime is not older than the store from then on
- * (lag: nanoseconds that it is older, at worst).
+ * It starts no I/O; what POSIX wants of it is that st_mtime is not older than the store from then
+ * on (lag: nanoseconds that it is older, at worst).
  */
 #include "bench/bench.h"
 

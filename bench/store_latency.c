@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store_latency.c - how long may a store take while another CPU syncs the same file again and again?
+ * store_latency.c - how long may a store take while another CPU syncs the same file again and
+ * again?
  *
  * One thread stores to 64 hot pages, one store after the other, and times each; another makes all
  * pages of the file dirty and msyncs them. Wall time, of an emulator: only the ratio of two systems

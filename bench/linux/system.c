@@ -49,7 +49,7 @@ size_t bench_memory_pages(void)
 
 /* --- costs --- */
 
-/* A file of /proc as text; "" if it cannot be read. One buffer for all: the caller is one thread. */
+/* A file of /proc as text; "" if it cannot be read. One buffer: only one thread may ask. */
 static const char *proc_text(const char *path)
 {
 	static char text[1 << 18];

@@ -355,21 +355,31 @@ static inline bool continues(struct pass *p, const struct page *page, u64 block)
 static struct page *write_run(struct pass *p, struct page *page, u64 block)
 {
 	struct bio *bio = start_bio(p, BIO_WRITE, block, end_write);
-	struct page *last = page, *next;
+	struct page *last, *next = page;
 
-	BUG_ON(!bio_add(bio, page_to_phys(page), PAGE_SIZE));
-	bio->pages = (struct page_list){ .first = page, .nr = 1 };
-	for (;;) {
-		next = last->next;
-		block += p->per_page;
-		if (!next || !continues(p, next, block) ||
-		    !bio_add(bio, page_to_phys(next), PAGE_SIZE))
+	bio->pages = (struct page_list){ .first = page };
+	do {
+		u32 room = (min(bio->max_len - bio->len, bio->max_seg_len)) >> PAGE_SHIFT, nr;
+		u64 at = block;
+
+		/* Neighbours in memory, too: one segment. */
+		for (last = next, nr = 1;; last++, nr++) {
+			at += p->per_page;
+			if (last->next != last + 1 || nr >= room ||
+			    !(test_bit(&last[1].flags, PG_blocks) && last[1].private == at))
+				break;
+		}
+		if (!bio_add(bio, page_to_phys(next), (u32)(nr << PAGE_SHIFT)))
 			break;
-		bio->pages.nr++;
-		last = next;
-	}
+		bio->pages.nr += nr;
+		bio->pages.last = last;
+		block = at;
+		next = last->next;
+	} while (next && continues(p, next, block));
+	last = bio->pages.last;
+	BUG_ON(!last);
+	next = last->next;
 	last->next = NULL;
-	bio->pages.last = last;
 	data_sync_add(p->sync, bio);
 	submit_bio(bio);
 	return next;

@@ -112,7 +112,8 @@ bool radix_leaf(const struct radix_tree *tree, u64 leaf_first, struct radix_leaf
  * becomes the index of that item, and the word returned says which of the leaf's 64 have the tag
  * and lie in [*@index, @last]. 0: there is none. To go on: *@index = (*@index | 63) + 1, until
  * that is 0. */
-u64 radix_next_leaf(const struct radix_tree *tree, u64 *index, u64 last, unsigned int tag);
+u64 radix_next_leaf(const struct radix_tree *tree, u64 *index, u64 last, unsigned int tag,
+		    struct radix_leaf *leaf);
 
 /* For every item of [first, last] that has tag @from, set tag @to too. Returns how many items
  * carried @from. Works leaf by leaf: a 64-bit operation tags 64 neighbours. */

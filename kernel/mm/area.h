@@ -15,7 +15,7 @@ void area_unlink(struct vm_area *vma);
 /* Zapped and unlinked: out of i_mmap, closed, freed. */
 void area_free(struct vm_area *vma);
 
-/* Two areas that a cut may need, before mmap_lock is taken: 0 or -ENOMEM. What is left goes back. */
+/* Two areas that a cut may need, had before mmap_lock: 0 or -ENOMEM. What is left goes back. */
 int area_get_spares(struct vm_area **spares);
 void area_put_spares(struct vm_area **spares);
 /* mmap_lock w. Cut so that no area crosses @start or @end; spares that are used become NULL. */

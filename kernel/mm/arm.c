@@ -92,6 +92,7 @@ static pte_t take_bits(struct vm_area *vma, pgoff_t index, u64 take, struct tlb_
 	do {
 		old = ptep_get(ptep);
 		new.v = old.v & ~take;
+		delay_point("arm_between_read_and_write", vma->mapping); /* may only spin */
 	} while (pte_present(old) && old.v != new.v && !ptep_cmpxchg(ptep, old, new));
 	if (pte_present(old) && old.v != new.v)
 		tlb_batch_add(batch, pgt, va);

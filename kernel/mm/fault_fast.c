@@ -40,7 +40,8 @@
 /* The thread may fault here, nobody watches, and it need not wait for the disk afterwards. */
 static __always_inline bool is_usual(const struct thread *t, u64 rflags)
 {
-	return likely(rflags & RFLAGS_IF && !preempt_count() && !t->fault_disabled && !debug_checks && !READ_ONCE(delay_armed) && !trace_pages_on &&
+	return likely(rflags & RFLAGS_IF && !preempt_count() && !t->fault_disabled &&
+		      !debug_checks && !READ_ONCE(delay_armed) && !trace_pages_on &&
 		      !grant_choice && READ_ONCE(nr_dirty) <= READ_ONCE(background_limit));
 }
 
@@ -70,8 +71,8 @@ static __always_inline bool upgrade(pte_t *ptep, pte_t old, struct page *page,
 			stat_inc(STAT_RETRY_FAULTS);
 	}
 	page_clear_bit_wake(page, PG_locked);
-	/* After the PTE (arm.h). Who tells may sleep: the other path finds the PTE as it is now, and
-	 * tells. */
+	/* After the PTE (arm.h). Who tells may sleep, so it is left to the other path, which finds
+	 * the PTE as it is now. */
 	return done && likely(!test_bit(&mapping->flags, AS_NOTE_STORE));
 }
 

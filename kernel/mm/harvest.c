@@ -107,7 +107,11 @@ static __noinline u64 take_group(struct harvest *h, pte_t *ptep, pgoff_t index, 
 	u64 dirty, left, bits;
 	struct radix_leaf leaf;
 
-	BUG_ON(!radix_leaf(pages, index - shift, &leaf));
+	if (!radix_leaf(pages, index - shift, &leaf)) {
+		BUG_ON(d); /* of what page? Else none of the group is cached, and nobody is told. */
+		spin_unlock_irqrestore(&h->mapping->tree_lock, flags);
+		return 0;
+	}
 	dirty = leaf.tags[TAG_DIRTY] >> shift;
 	left = h->of_dirty ? 0 : d & dirty;
 	d &= ~left;
@@ -229,8 +233,8 @@ static void tell_policy(struct harvest *h, struct vm_area *vma, pgoff_t first, p
 	last = min(last, vma->i_node.last);
 	do {
 		flags = spin_lock_irqsave(&h->mapping->tree_lock);
-		maybe = radix_next_leaf(pages, &index, last, TAG_MAYBE);
-		if (maybe && radix_leaf(pages, index & ~63ul, &leaf)) {
+		maybe = radix_next_leaf(pages, &index, last, TAG_MAYBE, &leaf);
+		if (maybe) {
 			struct policy_group group = { .file = h->mapping->ino,
 						      .first = index & ~63ul,
 						      .memory = leaf.memory };

@@ -60,7 +60,7 @@ static int mark_range(struct mm *mm, vaddr_t start, vaddr_t end, const struct ma
 	return at < end ? -ENOMEM : err;
 }
 
-/* --- filling ------------------------------------------------------------------------------------ */
+/* --- filling --- */
 
 enum fill { FILL_READ, FILL_WRITE, FILL_WILL_WRITE, FILL_LOCK };
 
@@ -118,7 +118,7 @@ static int fill_range(struct mm *mm, vaddr_t start, vaddr_t end, enum fill how)
 	return err;
 }
 
-/* --- the calls ---------------------------------------------------------------------------------- */
+/* --- the calls --- */
 
 static int mark_for(int advice, struct marks *marks)
 {

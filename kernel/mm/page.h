@@ -149,21 +149,27 @@ void page_note_unlock(struct page *page);
  * must say whether somebody waits: PG_waiters is the sign of the byte. A load of PG_waiters after
  * it would read the flags of a page that a truncate has given to somebody else meanwhile.
  */
-static inline void page_clear_bit_wake(struct page *page, enum page_flag bit)
+static inline void page_clear_known_bit_wake(struct page *page, enum page_flag bit)
 {
-	unsigned long mine = READ_ONCE(page->flags) & (1UL << bit | 1UL << PG_waiters);
 	bool waiters;
 
-	if (unlikely(mine != 1UL << bit)) {
-		page_clear_bit_slow(page, bit);
-		return;
-	}
 	__asm__ volatile("lock andb %2, %0"
 			 : "+m"(*(u8 *)&page->flags), "=@ccs"(waiters)
 			 : "iq"((u8) ~(1u << bit))
 			 : "memory");
 	if (unlikely(waiters))
 		page_wake(page);
+}
+
+/* The same, and a panic if the bit is not set. */
+static inline void page_clear_bit_wake(struct page *page, enum page_flag bit)
+{
+	unsigned long mine = READ_ONCE(page->flags) & (1UL << bit | 1UL << PG_waiters);
+
+	if (unlikely(mine != 1UL << bit))
+		page_clear_bit_slow(page, bit);
+	else
+		page_clear_known_bit_wake(page, bit);
 }
 
 /*

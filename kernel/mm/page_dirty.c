@@ -234,7 +234,7 @@ static __noinline void settle_unwritten(struct page *page)
  * without any D was not stored to: nothing to write. Tags stay until set_pages_writeback(): a sync
  * that looks now must find the page.
  */
-static bool decide(struct page *page)
+static __always_inline bool decide(struct page *page, bool *silent)
 {
 	bool d = test_bit(&page->flags, PG_d_seen) && test_and_clear_bit(&page->flags, PG_d_seen);
 
@@ -243,51 +243,76 @@ static bool decide(struct page *page)
 			settle_unwritten(page);
 			return false;
 		}
+		*silent = true;
 		stat_inc(STAT_PAGES_HARVESTED);
 		/* With D it was not clean, whatever was believed. */
 		if (page->dirty == PAGE_CLEAN)
 			leave_clean(page, page->mapping, PAGE_DIRTY);
 	}
-	page->dirty = page->left ? PAGE_MAYBE_DIRTY : PAGE_CLEAN;
+	page->dirty = unlikely(page->left) ? PAGE_MAYBE_DIRTY : PAGE_CLEAN;
 	return true;
 }
+
+static void pick_again(struct address_space *mapping, struct page *page);
 
 void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages,
 			      enum clean_how how)
 {
-	struct page_list dirty = { 0 };
-	struct page *page, *next;
+	struct page **link = &pages->first, *page;
+	bool silent = false;
 
 	/* Held until the flags are taken: see rmap.c. */
 	down_read(&mapping->i_mmap_rwsem);
 	mapping_mkclean(mapping, pages, how);
 	delay_point("mkclean_before_decide", mapping);
-	for (page = pages->first; page; page = next) {
-		next = page->next;
-		if (decide(page)) {
-			page_list_add(&dirty, page);
+	pages->last = NULL;
+	while ((page = *link)) {
+		if (likely(decide(page, &silent))) {
+			pages->last = page;
+			link = &page->next;
 			continue;
 		}
+		*link = page->next;
+		pages->nr--;
 		unlock_page(page);
 		page_put(page);
 	}
+	if (unlikely(silent))
+		pick_again(mapping, pages->first);
 	up_read(&mapping->i_mmap_rwsem);
-	*pages = dirty;
-	stat_add(STAT_PAGES_CLEANED, dirty.nr);
+	stat_add(STAT_PAGES_CLEANED, pages->nr);
 	delay_point("cleaned_before_writeback", mapping);
 }
 
-/* Neighbours share a leaf of the tree: one descent for the pages of @page's leaf. */
+/*
+ * Neighbours share a leaf of the tree: one descent for all pages of a list that lie in one. Lists
+ * without gaps, as nearly all are, are cut into leaves by arithmetic; the others page by page.
+ */
 struct leaf_run {
 	pgoff_t first; /* multiple of 64 */
 	u64 clean, maybe;
-	struct page *next;
+	struct page *page, *next; /* page by page: the first of the run, and the first behind */
 	unsigned int nr;
 };
 
+/* The pages from @index to @last, of which none is missing, as far as they lie in one leaf. */
+static struct leaf_run dense_run(pgoff_t index, pgoff_t last)
+{
+	unsigned int from = index & 63, nr = (unsigned int)min(64ul - from, last - index + 1);
+
+	return (struct leaf_run){
+		.first = index - from, .clean = (~0ul >> (64 - nr)) << from, .nr = nr
+	};
+}
+
+static bool is_dense(const struct page_list *pages)
+{
+	return pages->last->index - pages->first->index == pages->nr - 1;
+}
+
 static struct leaf_run leaf_run(struct page *page)
 {
-	struct leaf_run run = { .first = page->index & ~63ul };
+	struct leaf_run run = { .first = page->index & ~63ul, .page = page };
 
 	for (; page && page->index - run.first < 64; page = page->next) {
 		u64 bit = 1ul << (page->index & 63);
@@ -302,11 +327,29 @@ static struct leaf_run leaf_run(struct page *page)
 	return run;
 }
 
+/*
+ * The D of pages that were MAYBE_DIRTY is taken. Another sync may have written them since they were
+ * picked, and taken TAG_TOWRITE off; then nothing tells of the store until PG_writeback does, and a
+ * third sync, whose harvest waits for i_mmap_rwsem, would find neither D nor tag, and return.
+ */
+static __noinline void pick_again(struct address_space *mapping, struct page *page)
+{
+	while (page) {
+		struct leaf_run run = leaf_run(page);
+		u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+
+		radix_retag_leaf(&mapping->pages, run.first, run.clean | run.maybe, 1 << TAG_TOWRITE,
+				 0);
+		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+		page = run.next;
+	}
+}
+
 /* tree_lock held: the pages of @run that something may store to silently are MAYBE_DIRTY from here
  * on. One that was unmapped with D since it was decided stays picked (P7). */
-static __noinline void tag_maybe(struct address_space *mapping, struct page *page,
-				 const struct leaf_run *run)
+static __noinline void tag_maybe(struct address_space *mapping, const struct leaf_run *run)
 {
+	struct page *page = run->page;
 	u64 keep = 0;
 	u8 left = 0;
 
@@ -324,12 +367,12 @@ static __noinline void tag_maybe(struct address_space *mapping, struct page *pag
 		set_bit(&mapping->flags, AS_SILENT);
 }
 
-/* tree_lock held. The state of the pages of @run was decided; now the tags and counts say it. */
-static void tag_run(struct address_space *mapping, struct page *page, const struct leaf_run *run)
+/* The state of the pages of @run was decided; now the tags and counts say it. */
+static void tag_run(struct address_space *mapping, const struct leaf_run *run)
 {
 	const unsigned int gone = 1 << TAG_DIRTY | 1 << TAG_MAYBE | 1 << TAG_TOWRITE;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock), was_maybe;
 	struct radix_leaf leaf;
-	u64 was_maybe;
 
 	BUG_ON(!radix_leaf(&mapping->pages, run->first, &leaf));
 	was_maybe = leaf.tags[TAG_MAYBE] & (run->clean | run->maybe);
@@ -337,29 +380,37 @@ static void tag_run(struct address_space *mapping, struct page *page, const stru
 	if (run->clean)
 		radix_retag_leaf(&mapping->pages, run->first, run->clean, 1 << TAG_WRITEBACK, gone);
 	if (unlikely(run->maybe))
-		tag_maybe(mapping, page, run);
+		tag_maybe(mapping, run);
 	if (unlikely(was_maybe | run->maybe))
 		count_maybe(mapping, (s64)popcount64(run->maybe) - popcount64(was_maybe));
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 }
 
 void set_pages_writeback(struct address_space *mapping, struct page_list *pages)
 {
-	unsigned int nr_clean = 0;
-	struct page *page;
-	u64 flags;
+	pgoff_t index = pages->first->index, last = pages->last->index;
+	unsigned int nr_maybe_dirty = 0;
+	struct leaf_run run;
+	u8 states = 0;
 
-	for (page = pages->first; page; page = page->next)
+	/* Before the tags: who waits for I/O looks for pages by the tag, and then at the flag. */
+	for (struct page *page = pages->first; page; page = page->next) {
+		states |= page->dirty;
 		set_bit(&page->flags, PG_writeback);
-	for (page = pages->first; page;) {
-		struct leaf_run run = leaf_run(page);
-
-		flags = spin_lock_irqsave(&mapping->tree_lock);
-		tag_run(mapping, page, &run);
-		spin_unlock_irqrestore(&mapping->tree_lock, flags);
-		nr_clean += run.maybe ? popcount64(run.clean) : run.nr;
-		page = run.next;
 	}
-	atomic_sub_return(&nr_dirty, nr_clean);
+	if (likely(states == PAGE_CLEAN && is_dense(pages))) {
+		for (; index <= last; index += run.nr) {
+			run = dense_run(index, last);
+			tag_run(mapping, &run);
+		}
+	} else {
+		for (struct page *page = pages->first; page; page = run.next) {
+			run = leaf_run(page);
+			tag_run(mapping, &run);
+			nr_maybe_dirty += popcount64(run.maybe);
+		}
+	}
+	atomic_sub_return(&nr_dirty, pages->nr - nr_maybe_dirty);
 	atomic_add_return(&nr_writeback, pages->nr);
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
@@ -380,11 +431,42 @@ void set_dirty_pages_writeback(struct address_space *mapping, struct page_list *
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
 
+/* tree_lock held. */
+static void untag_run(struct address_space *mapping, const struct leaf_run *run)
+{
+	radix_retag_leaf(&mapping->pages, run->first, run->clean | run->maybe, 0,
+			 1 << TAG_WRITEBACK);
+	mapping->nr_writeback -= run->nr;
+}
+
+/* A page stays in its mapping while it is under I/O: truncate waits for it (rule 99). One that was
+ * replaced meanwhile gets its copy put behind it, for which the list is gone through page by page. */
+static void untag_writeback(struct address_space *mapping, struct page_list *pages)
+{
+	pgoff_t index = pages->first->index, last = pages->last->index;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	struct leaf_run run;
+
+	if (likely(!mapping->nr_replaced && is_dense(pages))) {
+		for (; index <= last; index += run.nr) {
+			run = dense_run(index, last);
+			untag_run(mapping, &run);
+		}
+	} else {
+		for (struct page *page = pages->first; page; page = run.next) {
+			run = leaf_run(page);
+			untag_run(mapping, &run);
+			if (mapping->nr_replaced)
+				page_fork_end(mapping, page, run.next);
+		}
+	}
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+}
+
 void end_pages_writeback(struct page_list *pages)
 {
 	struct address_space *mapping;
 	struct page *page, *next;
-	u64 flags;
 
 	if (!pages->nr)
 		return;
@@ -392,22 +474,10 @@ void end_pages_writeback(struct page_list *pages)
 	atomic_sub_return(&nr_writeback, pages->nr);
 	stat_add(STAT_PAGES_WRITTEN, pages->nr);
 	trace(TRACE_WB_END, mapping->ino, pages->nr);
-	/* A page stays in its mapping while it is under I/O: truncate waits for it (rule 99). */
-	for (page = pages->first; page;) {
-		struct leaf_run run = leaf_run(page);
-
-		flags = spin_lock_irqsave(&mapping->tree_lock);
-		radix_retag_leaf(&mapping->pages, run.first, run.clean | run.maybe, 0,
-				 1 << TAG_WRITEBACK);
-		mapping->nr_writeback -= run.nr;
-		if (unlikely(mapping->nr_replaced))
-			page_fork_end(mapping, page, run.next);
-		spin_unlock_irqrestore(&mapping->tree_lock, flags);
-		page = run.next;
-	}
+	untag_writeback(mapping, pages);
 	for (page = pages->first; page; page = next) {
 		next = page->next;
-		page_clear_bit_wake(page, PG_writeback);
+		page_clear_known_bit_wake(page, PG_writeback);
 		page_put(page);
 	}
 	*pages = (struct page_list){ 0 };

@@ -69,15 +69,17 @@ enum clean_how {
  * The serialization point. @pages: all locked, ascending, of one mapping. Cleans every mapping of
  * them (mapping_mkclean: one walk per area, one shootdown), folds D and PG_d_seen in, decides each
  * page's new state. Pages that turn out not to be dirty at all are taken off the list, unlocked and
- * put. On return the pages left have been DIRTY, still have TAG_DIRTY or TAG_TOWRITE, and no CPU
- * can store to one that became CLEAN without a fault. May sleep.
+ * put. On return the pages left have been DIRTY, have PG_writeback, still TAG_DIRTY or TAG_TOWRITE,
+ * and no CPU can store to one that became CLEAN without a fault. Returns PAGE_CLEAN if all did,
+ * PAGE_MAYBE_DIRTY if one or more are that now. May sleep.
  */
-void clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages,
-			      enum clean_how how);
+enum page_dirtiness clear_pages_dirty_for_io(struct address_space *mapping,
+					     struct page_list *pages, enum clean_how how);
 
-/* @pages as left by clear_pages_dirty_for_io, still locked: WRITEBACK on, the other tags as the new
- * state says, in one hold of tree_lock (rule 29; B37). */
-void set_pages_writeback(struct address_space *mapping, struct page_list *pages);
+/* @pages as left by clear_pages_dirty_for_io, with what it returned, still locked: TAG_WRITEBACK on,
+ * the other tags as the new state says, in one hold of tree_lock (rule 29; B37). */
+void set_pages_writeback(struct address_space *mapping, struct page_list *pages,
+			 enum page_dirtiness became);
 
 /* The same for locked pages that were not cleaned (preclean.h): they stay DIRTY or MAYBE_DIRTY, and
  * writable. What was stored to them before the call is written. */

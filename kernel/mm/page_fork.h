@@ -10,7 +10,7 @@
 #include "kernel/mm/page.h"
 
 enum page_fork {
-	PAGE_FORK_DONE,	     /* @page is the copy now: locked, one reference, no PTE maps it */
+	PAGE_FORK_DONE,	     /* @page is the copy: locked, one reference, not mapped */
 	PAGE_FORK_NEEDLESS,  /* not under I/O, or dirty already: store into it as it is */
 	PAGE_FORK_TRY_AGAIN, /* the world changed; PTEs of the page may be gone */
 };

@@ -48,7 +48,8 @@ static __always_inline u64 clean_pte(pte_t *ptep, struct page *page, u64 take, p
 		new.v = old->v & ~take;
 		delay_point("mkclean_between_read_and_write", page); /* may only spin */
 	} while (!ptep_cmpxchg(ptep, *old, new));
-	if (pte_dirty(*old))
+	/* Of a DIRTY page the D says nothing that is not known. */
+	if (pte_dirty(*old) && unlikely(page->dirty != PAGE_DIRTY))
 		set_bit(&page->flags, PG_d_seen);
 	return old->v & take;
 }
@@ -76,41 +77,121 @@ static __noinline u64 clean_pte_asking(const struct dirty_policy *policy,
 	return taken;
 }
 
+/* A run: pages of the list that lie in one leaf table, up to page @stop; @ptes[index] is the PTE of
+ * page index. What was changed lies in [@from, @to]. */
+struct clean_run {
+	pte_t *ptes;
+	pgoff_t stop, from, to;
+	u64 seen, cleaned;
+	u64 taken; /* bits */
+};
+
+static void note_cleaned(struct clean_run *run, const struct page *page, u64 taken)
+{
+	run->seen++;
+	if (!taken)
+		return;
+	if (!run->cleaned++)
+		run->from = page->index;
+	run->to = page->index;
+	run->taken |= taken;
+}
+
+/* Returns the first page behind the run. @ask NULL: W and D go from all. */
+static struct page *clean_run(struct clean_run *run, const struct vm_area *vma, struct page *page,
+			      const struct dirty_policy *ask)
+{
+	for (; page && page->index < run->stop; page = page->next) {
+		pte_t *ptep = run->ptes + page->index, old;
+
+		note_cleaned(run, page,
+			     ask ? clean_pte_asking(ask, vma, ptep, page) :
+				   clean_pte(ptep, page, PTE_W | PTE_D, &old));
+	}
+	return page;
+}
+
+/*
+ * The same as clean_run() without a policy, but fast: this loop is what each mapping of each page
+ * costs. Of a DIRTY page whose PTE changes only by our hand nothing needs to be looked at twice;
+ * anything else is clean_run()'s.
+ */
+static __noinline struct page *clean_run_fast(struct clean_run *run, struct page *page)
+{
+	pgoff_t stop = run->stop, from = page->index, index = from, to = from;
+	pte_t *ptes = run->ptes;
+	u64 seen = 0, taken = 0;
+
+	for (; index < stop; index = page->index) {
+		pte_t old = ptep_get(ptes + index), new = { old.v & ~(PTE_W | PTE_D) };
+
+		if (unlikely(!pte_present(old) || old.v == new.v || page->dirty != PAGE_DIRTY ||
+			     !ptep_cmpxchg(ptes + index, old, new)))
+			break;
+		taken |= old.v;
+		to = index;
+		seen++;
+		page = page->next;
+		if (unlikely(!page))
+			break;
+	}
+	if (seen) {
+		if (!run->cleaned)
+			run->from = from;
+		run->to = to;
+		run->seen += seen;
+		run->cleaned += seen;
+		run->taken |= taken & (PTE_W | PTE_D);
+	}
+	return page;
+}
+
+/* All pages of a run to which no policy has anything to say. */
+static struct page *protect_run(struct clean_run *run, const struct vm_area *vma, struct page *page)
+{
+	pgoff_t stop = run->stop;
+
+	/* With either of these on, each PTE is checked, or waited at. */
+	if (unlikely(debug_checks || READ_ONCE(delay_armed)))
+		return clean_run(run, vma, page, NULL);
+	while ((page = clean_run_fast(run, page)) && page->index < stop) {
+		run->stop = page->index + 1;
+		page = clean_run(run, vma, page, NULL);
+		run->stop = stop;
+		if (!page)
+			break;
+	}
+	return page;
+}
+
 /* Clean @vma's PTEs of the pages from @page on, while they lie in one leaf table that @ptep points
  * into for @page. Returns the first page beyond. */
 static struct page *clean_table(struct vm_area *vma, struct page *page, pte_t *ptep,
 				struct clean_walk *walk)
 {
 	const struct dirty_policy *policy = area_policy(vma);
-	bool ask = policy->how_to_clean && walk->how == CLEAN_AS_POLICY_SAYS;
 	vaddr_t va = vma_address(vma, page->index);
-	pgoff_t first = page->index;
-	pgoff_t stop = first + min((u64)ptes_left(va), (vma->end - va) >> PAGE_SHIFT);
+	struct clean_run run = { .ptes = ptep - page->index };
 	struct pgtable *pgt = &vma->mm->pgt;
-	u64 cleaned = 0, seen = 0, taken, all = 0;
-	pte_t old;
 
+	run.stop = page->index + min((u64)ptes_left(va), (vma->end - va) >> PAGE_SHIFT);
 	if (unlikely(flush_mode == FLUSH_PAGE))
-		stop = first + 1;
+		run.stop = page->index + 1;
 	spin_lock(&pgt->lock);
-	for (; page && page->index < stop; page = page->next) {
-		pgoff_t i = page->index - first;
-
-		seen++;
-		if (unlikely(ask))
-			taken = clean_pte_asking(policy, vma, ptep + i, page);
-		else
-			taken = clean_pte(ptep + i, page, PTE_W | PTE_D, &old);
-		if (!taken)
-			continue;
-		all |= taken;
-		cleaned++;
-		tlb_batch_add(walk->batch, pgt, va + (i << PAGE_SHIFT));
-	}
+	if (likely(!policy->how_to_clean || walk->how != CLEAN_AS_POLICY_SAYS))
+		page = protect_run(&run, vma, page);
+	else
+		page = clean_run(&run, vma, page, policy);
 	spin_unlock(&pgt->lock);
-	walk->found_d |= all & PTE_D;
-	walk->cleaned += cleaned;
-	walk->scanned += seen;
+	walk->scanned += run.seen;
+	if (!run.cleaned)
+		return page;
+	/* A range's ends: what lies between is part of it. */
+	tlb_batch_add(walk->batch, pgt, vma_address(vma, run.from));
+	if (run.to != run.from)
+		tlb_batch_add(walk->batch, pgt, vma_address(vma, run.to));
+	walk->cleaned += run.cleaned;
+	walk->found_d |= run.taken & PTE_D;
 	return page;
 }
 

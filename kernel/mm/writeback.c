@@ -20,6 +20,7 @@
 
 #include "kernel/core/delay.h"
 #include "kernel/core/stat.h"
+#include "kernel/lib/bitmap.h"
 #include "kernel/mm/filemap.h"
 #include "kernel/mm/harvest.h"
 #include "kernel/mm/page_dirty.h"
@@ -59,7 +60,7 @@ static unsigned int gang_get(struct address_space *mapping, pgoff_t index, pgoff
  * waits for I/O that is in flight, since it may have begun before the store that the sync is for
  * (rule 31); background skips such pages.
  */
-static bool lock_for_write(struct address_space *mapping, struct page *page, enum sync_mode mode)
+static __always_inline bool lock_for_write(struct address_space *mapping, struct page *page, enum sync_mode mode)
 {
 	if (mode != SYNC_NONE)
 		lock_page(page);
@@ -82,29 +83,85 @@ no:
 	return false;
 }
 
+/*
+ * Add pages of one leaf to @batch, in order, as long as nothing has to be waited for or looked at
+ * twice: tags say that they may be dirty and are not under I/O, which stays true once we have the
+ * lock; and while tree_lock is held nobody takes a page out of the tree without the page's lock.
+ * *@index moves behind what was looked at. Returns the page that it stopped at, referenced, which
+ * is to be locked the slow way (locks are taken by rising index); NULL: it did not stop, or (*@done)
+ * nothing is left.
+ */
+static struct page *lock_leaf(struct address_space *mapping, struct writeback_control *wbc,
+			      pgoff_t *index, struct page_list *batch, bool *done)
+{
+	struct page **link = batch->last ? &batch->last->next : &batch->first;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock), bits, hard, easy;
+	struct page *page = NULL;
+	struct radix_leaf leaf;
+
+	bits = radix_next_leaf(&mapping->pages, index, wbc->last, TAG_TOWRITE, &leaf);
+	if (!bits) {
+		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+		*done = true;
+		return NULL;
+	}
+	/* debug=1 wants to see every lock being taken. */
+	hard = debug_checks ? bits :
+			      bits & (leaf.tags[TAG_WRITEBACK] |
+				      ~(leaf.tags[TAG_DIRTY] | leaf.tags[TAG_MAYBE]));
+	bits &= (hard & -hard) - 1; /* those before the first hard one */
+	for (easy = bits; easy; easy &= easy - 1) {
+		page = leaf.items[(u64)__builtin_ctzl(easy)];
+		if (unlikely(test_and_set_bit(&page->flags, PG_locked)))
+			break;
+		/* The tag goes first when I/O ends. */
+		if (unlikely(page_writeback(page))) {
+			page_clear_bit_wake(page, PG_locked);
+			break;
+		}
+		page_get(page);
+		*link = page;
+		link = &page->next;
+	}
+	*link = NULL;
+	if (easy)
+		hard = easy;
+	if (bits != easy) {
+		batch->last = container_of(link, struct page, next);
+		batch->nr += popcount64(bits ^ easy);
+	}
+	page = NULL;
+	*index &= ~63ul;
+	if (unlikely(hard)) {
+		page = leaf.items[__builtin_ctzl(hard)];
+		page_get(page);
+		*index += (unsigned int)__builtin_ctzl(hard) + 1;
+	} else {
+		*index += 64;
+	}
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	*done = *index > wbc->last || !*index;
+	return page;
+}
+
 /* Fill @batch with locked, referenced pages from *@index on; moves *@index behind the last looked
  * at. Stops at WRITEBACK_BATCH pages, at the budget, or at the end (*@done). */
 static void collect(struct address_space *mapping, struct writeback_control *wbc, pgoff_t *index,
 		    struct page_list *batch, bool *done)
 {
-	struct page *pages[GANG];
-	unsigned int n, i;
+	/* Up to the end of the leaf must fit. */
+	while (!*done && batch->nr + 64 - (*index & 63) <= WRITEBACK_BATCH &&
+	       batch->nr < wbc->nr_to_write) {
+		struct page *page = lock_leaf(mapping, wbc, index, batch, done);
 
-	while (batch->nr + GANG <= WRITEBACK_BATCH && batch->nr < wbc->nr_to_write) {
-		n = gang_get(mapping, *index, wbc->last, TAG_TOWRITE, pages);
-		for (i = 0; i < n; i++) {
-			*index = pages[i]->index + 1;
-			if (lock_for_write(mapping, pages[i], wbc->mode))
-				page_list_add(batch, pages[i]);
-			else
-				page_put(pages[i]);
-		}
-		if (n < GANG || *index > wbc->last || *index == 0) {
-			*done = true;
-			return;
-		}
+		if (!page)
+			continue;
+		if (lock_for_write(mapping, page, wbc->mode))
+			page_list_add(batch, page);
+		else
+			page_put(page);
 	}
-	*done = batch->nr >= wbc->nr_to_write;
+	*done |= batch->nr >= wbc->nr_to_write;
 }
 
 /*
@@ -125,11 +182,14 @@ static void zero_tail(struct address_space *mapping, struct page *page)
 static void submit_batch(struct address_space *mapping, struct page_list *batch,
 			 struct writeback_control *wbc)
 {
-	struct page *page, *next;
+	bool checked = debug_checks;
 
-	for (page = batch->first; page; page = next) {
+	for (struct page *page = batch->first, *next; page; page = next) {
 		next = page->next;
-		unlock_page(page);
+		if (unlikely(checked))
+			unlock_page(page);
+		else
+			page_clear_known_bit_wake(page, PG_locked);
 	}
 	wbc->written += batch->nr;
 	mapping->a_ops->writepages(mapping, batch, wbc);
@@ -189,6 +249,36 @@ static bool pick(struct address_space *mapping, struct writeback_control *wbc)
 	return radix_tagged(&mapping->pages, TAG_TOWRITE);
 }
 
+/* A sync of one page: pick() and collect() in one look, since one page needs no tag to come to an
+ * end. False: @batch stays empty. */
+static bool take_one(struct address_space *mapping, struct writeback_control *wbc,
+		     struct page_list *batch)
+{
+	unsigned int slot = wbc->first & 63;
+	struct page *page = NULL;
+	struct radix_leaf leaf;
+	u64 flags, tagged;
+
+	flags = spin_lock_irqsave(&mapping->tree_lock);
+	if (radix_leaf(&mapping->pages, wbc->first - slot, &leaf)) {
+		tagged = leaf.tags[TAG_DIRTY] | leaf.tags[TAG_TOWRITE];
+		if (tagged >> slot & 1) {
+			page = leaf.items[slot];
+			page_get(page);
+		}
+	}
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	delay_point("tagged_towrite", mapping);
+	if (!page)
+		return false;
+	if (!lock_for_write(mapping, page, wbc->mode)) {
+		page_put(page);
+		return false;
+	}
+	page_list_add(batch, page);
+	return true;
+}
+
 int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc)
 {
 	pgoff_t index = wbc->first;
@@ -196,6 +286,15 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 
 	if (!mapping_writeback(mapping))
 		return 0;
+	/* Where nothing can be dirty in silence. */
+	if (wbc->first == wbc->last && wbc->mode != SYNC_NONE && !wbc->protect &&
+	    !wbc->precleaned && !radix_tagged(&mapping->pages, TAG_MAYBE)) {
+		struct page_list one = { 0 };
+
+		if (take_one(mapping, wbc, &one))
+			write_batch(mapping, &one, wbc);
+		return 0;
+	}
 	done = !pick(mapping, wbc);
 	while (!done) {
 		struct page_list batch = { 0 };

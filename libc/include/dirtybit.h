@@ -105,8 +105,8 @@ int db_policy_choose(const char *name);
 int db_policy_index(const char *name);
 /* For this file only, from now on; NULL: as all the others again. */
 int db_policy_set_fd(int fd, const char *name);
-/* Ask page tables for stores to the file that nobody was told of, and do nothing else, as a sync does
- * first: how many pages had one. -1: @fd is no file. */
+/* Ask page tables for stores to the file that nobody was told of, and do nothing else, as a sync
+ * does first: how many pages had one. -1: @fd is no file. */
 int64_t db_harvest(int fd);
 /* What policy @n gives up by design: bit g stands for db_guarantee_name(g). */
 uint64_t db_policy_breaks(int n);

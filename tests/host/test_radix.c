@@ -224,8 +224,11 @@ static bool leaves_agree(u64 first, u64 last, unsigned int tag)
 {
 	unsigned int i = model_at(first);
 	u64 index = first, bits;
+	struct radix_leaf leaf;
 
-	while ((bits = radix_next_leaf(&tree, &index, last, tag))) {
+	while ((bits = radix_next_leaf(&tree, &index, last, tag, &leaf))) {
+		if (bits & ~leaf.tags[tag])
+			return false;
 		for (; bits; bits &= bits - 1) {
 			u64 at = (index & ~63UL) + (u64)__builtin_ctzl(bits);
 

@@ -122,8 +122,8 @@ KTEST_ON_CPU0(mm_log, overflow_falls_back_to_a_scan)
 }
 
 /*
- * The entry is made before the PTE is writable; a drain in between takes it away, and the sync finds
- * the page all the same: it waits for the page lock.
+ * The entry is made before the PTE is writable; a drain in between takes it away, and the sync
+ * finds the page all the same: it waits for the page lock.
  */
 static void drain_inside_fault(const char *point, pgoff_t page)
 {

@@ -121,8 +121,8 @@ KTEST_ON_CPU0(mm_fast, declines)
 	preempt_disable();
 	EXPECT(!fast(0));
 	preempt_enable();
-	EXPECT(!fault_fast((vaddr_t)map, 0));		   /* interrupts were off */
-	EXPECT(!fault_fast((vaddr_t)s.map, RFLAGS_IF));	   /* somebody else's page_mkwrite */
+	EXPECT(!fault_fast((vaddr_t)map, 0));		/* interrupts were off */
+	EXPECT(!fault_fast((vaddr_t)s.map, RFLAGS_IF)); /* somebody else's page_mkwrite */
 	EXPECT(!fault_fast(KERNEL_BASE, RFLAGS_IF));
 	EXPECT(!fault_fast(0, RFLAGS_IF));
 	EXPECT_EQ(page->dirty, PAGE_CLEAN);

@@ -14,14 +14,21 @@
  *
  *	-DNO_GRACE	harvest skips as soon as it finds A clear
  *	-DNO_FLUSH	harvest clears A and flushes only where it took a D
- *	-DA_LAST	harvest clears A after it looked at the leaf
+ *	-DA_LAST	harvest clears A after it looked at the leaf: allowed, too
  *	-DSHARED	harvest holds i_mmap_rwsem for read, so that cleaning runs beside it
  *	-DNO_RECHECK	who writes the page clears TOWRITE although PG_d_seen is set again
+ *	-DNO_PICK	a page that was picked, and meanwhile written by another sync, is cleaned without
+ *			being picked again: a third sync sees neither D nor TOWRITE nor I/O
  *	-DNO_TOWRITE	unmapping notes PG_d_seen alone
+ *
+ * and -DMAPPED, without unmapping, to have room for two threads that sync beside each other.
  */
 
+#ifndef STORES
 #define STORES 3
-#define SYNCS  3
+#define FIRST  3 /* syncs of one thread, and of another */
+#define SECOND 0
+#endif
 
 bool p = true, d = false;	/* the leaf */
 bool upper_a = false, untouched = false;
@@ -30,7 +37,7 @@ bool upper = false;		   /* and the entry above it */
 bool pending = false;		   /* a store that will retire */
 bool d_seen = false, towrite = false;
 byte i_mmap = 0; /* readers; 9: a writer */
-bool page_lock = false;
+bool page_lock = false, writeback = false;
 byte mem = 0, disk = 0;
 byte ended = 0;
 
@@ -57,6 +64,16 @@ byte ended = 0;
 #define SKIP !upper_a
 #else
 #define SKIP (!upper_a && untouched)
+#endif
+#ifdef NO_RECHECK
+#define TAKE_TOWRITE towrite = false
+#else
+#define TAKE_TOWRITE towrite = d_seen
+#endif
+#ifdef NO_PICK
+#define PICK_AGAIN skip
+#else
+#define PICK_AGAIN towrite = true
 #endif
 #ifdef SHARED
 #define HARVEST_LOCK   READ_LOCK
@@ -140,6 +157,7 @@ inline harvest()
 inline write_out()
 {
 	LOCK_PAGE;
+	!writeback;
 	READ_LOCK;
 	atomic { took = d; d = false };
 	if
@@ -147,32 +165,38 @@ inline write_out()
 	:: else
 	fi;
 	atomic { took = d_seen; d_seen = false };
-	READ_UNLOCK;
-#ifdef NO_RECHECK
-	towrite = false;
-#else
-	atomic { towrite = d_seen };
-#endif
 	if
-	:: took -> disk = mem /* the device reads */
+	:: took -> PICK_AGAIN
 	:: else
 	fi;
-	UNLOCK_PAGE
+	READ_UNLOCK;
+	atomic { TAKE_TOWRITE; writeback = took };
+	UNLOCK_PAGE;
+	if
+	:: took -> disk = mem; writeback = false /* the device reads, the device has written */
+	:: else
+	fi
 }
 
-proctype Syncer()
+inline sync()
+{
+	harvest();
+	if
+	:: towrite -> write_out()
+	:: else
+	fi;
+	!writeback
+}
+
+proctype Syncer(byte syncs)
 {
 	byte n = 0, owed;
 	bool took = false, young, skip_it;
 
 	do
-	:: n < SYNCS ->
+	:: n < syncs ->
 		owed = mem;
-		harvest();
-		if
-		:: towrite -> write_out()
-		:: else
-		fi;
+		sync();
 		assert(disk >= owed);
 		n++
 	:: else -> break
@@ -184,6 +208,7 @@ proctype Unmapper()
 {
 	bool took;
 
+#ifndef MAPPED
 	WRITE_LOCK;
 	atomic { took = d; d = false; p = false };
 	if
@@ -196,6 +221,7 @@ proctype Unmapper()
 	fi;
 	FLUSH;
 	WRITE_UNLOCK;
+#endif
 	ended++
 }
 
@@ -204,16 +230,18 @@ proctype NextSyncer()
 {
 	bool took = false, young, skip_it;
 
-	ended == 3;
-	harvest();
-	if
-	:: towrite -> write_out()
-	:: else
-	fi;
+	ended == 4;
+	sync();
 	assert(disk == mem)
 }
 
 init
 {
-	atomic { run Cpu(); run Syncer(); run Unmapper(); run NextSyncer() }
+	atomic {
+		run Cpu();
+		run Syncer(FIRST);
+		run Syncer(SECOND);
+		run Unmapper();
+		run NextSyncer()
+	}
 }

@@ -13,7 +13,7 @@ SECTIONS = {
     "latency": "workloads that need CPUs at the same time: rt, many",
     "probability": "redirty, for each probability that a page is stored to again",
     "size": "sparse and commit, for each size of the mapping",
-    "cpus": "redirty on 1 to 8 CPUs, with each way to flush",
+    "cpus": "redirty and hot on 1 to 8 CPUs, with each way to flush",
     "times": "what is wrong with st_mtime, for each cmtime",
 }
 WORDS_MAX = 247  # libc/init_args.c
@@ -81,7 +81,7 @@ def series_jobs(question):
     for flush in FLUSHES:
         for cpus in CPUS:
             yield Job(f"cpus-{flush}-{cpus}", "cpus",
-                      words(question, workload="redirty", p="0.5", cpus=cpus,
+                      words(question, workload="redirty,hot", p="0.5", cpus=cpus,
                             policy="write_notify,clean_writable", **quiet), cpus, question.mem,
                       True, kernel_args(question, flush=flush))
     for cmtime in CMTIMES:

@@ -112,23 +112,36 @@ def size_tics(found):
             for n in sorted({x["pages"] for x in found})]
 
 
+FLUSHES = ("batch", "page", "deferred")
+# name, workload, what is counted, for how many of what, by which flush modes; title, unit
+CPU_CHARTS = (
+    ("cpus-shootdowns", "redirty", "shootdowns", "pages_cleaned", 1000, FLUSHES,
+     "Shootdowns against CPUs: msync only", "per 1,000 pages cleaned (log)"),
+    ("cpus-ipis", "redirty", "ipis", "pages_cleaned", 1000, FLUSHES,
+     "Interrupts (IPIs) against CPUs: msync only", "per 1,000 pages cleaned (log)"),
+    ("cpus-background", "hot", "ipis", "syncs", 1, ("batch", "deferred"),
+     "Interrupts (IPIs) against CPUs: msync and flusher in turn", "per msync and flusher's pass"),
+)
+
+
 def cpus(result):
     found = lines.select(result["lines"], "cost", "cpus")
-    for key, name in (("shootdowns", "Shootdowns"), ("ipis", "Interrupts (IPIs)")):
-        drawn = []
-        for n, flush in enumerate(("batch", "page", "deferred")):
-            group = curves([x for x in found if x["flush"] == flush], "cpus",
-                           lambda x, key=key: tables.per(x, key, "pages_cleaned"))
+    for name, workload, key, of, many, flushes, title, unit in CPU_CHARTS:
+        some, drawn = [x for x in found if x["workload"] == workload], []
+        for flush in flushes:
+            n = FLUSHES.index(flush)
+            group = curves([x for x in some if x["flush"] == flush], "cpus",
+                           lambda x, key=key, of=of: tables.per(x, key, of))
             alike = all(curve.points == group[0].points for curve in group)
             for dash, curve in enumerate(group[:1] if alike else group, 1):
-                points = [(x, 1000 * y) for x, y in curve.points]
+                points = [(x, many * y) for x, y in curve.points]
                 drawn.append(Curve(flush if alike else f"{flush}, {curve.name}", points, n, dash))
         if drawn:
-            most = max(x["cpus"] for x in found)
-            yield Chart(f"cpus-{key}", f"{name} against CPUs",
+            most = max(x["cpus"] for x in some)
+            yield Chart(name, title,
                         Axis("CPUs in the address space", low=0.8, high=most + 0.2,
-                             tics=[(str(n), n) for n in sorted({x["cpus"] for x in found})]),
-                        Axis("per 1,000 pages cleaned (log)", log=True), drawn, right=0.70)
+                             tics=[(str(n), n) for n in sorted({x["cpus"] for x in some})]),
+                        Axis(unit, log=of == "pages_cleaned"), drawn, right=0.70)
 
 
 def tail(histogram, floor):
@@ -167,7 +180,8 @@ PLOTS = (
      "knows in advance. Lower is better."),
     (excess, "The same, as the distance to that broad line; 0 is as good as knowing p in advance."),
     (size, "A flat curve means that a sync pays for what was stored, not for what is mapped."),
-    (cpus, "0 stands below the axis' first mark: no shootdown, or nobody interrupted."),
+    (cpus, "Somebody waits in msync, so that deferred cannot wait there and equals batch; only "
+     "the flusher can. 0 stands below the first mark of a logarithmic axis."),
     (latency, "A curve that turns right at 99 % says that one store in a hundred waited so long. "
      "With a host thread for each CPU the host's own pauses are in it: compare policies of one "
      "run, not runs."),

@@ -139,8 +139,14 @@ static inline pte_t ptep_get_and_clear(pte_t *ptep)
 /* Compare-exchange: true if the entry was @old and now is @new. */
 static inline bool ptep_cmpxchg(pte_t *ptep, pte_t old, pte_t new)
 {
-	return __atomic_compare_exchange_n(&ptep->v, &old.v, new.v, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
+	bool same;
+
+	/* By hand: the compiler keeps @old in memory for the case that it fails. */
+	__asm__ volatile("lock cmpxchgq %3, %0"
+			 : "+m"(ptep->v), "=@ccz"(same), "+a"(old.v)
+			 : "r"(new.v)
+			 : "memory");
+	return same;
 }
 
 /* Bits of an entry that stays what it is otherwise: nobody unmaps it meanwhile. */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * b10_readonly_entries.c - B10, B11, B30: which entries cleaning must not pass over (rule 22).
+ *
+ * B10, B11:
+ *	W stores: PTE writable, D
+ *	mprotect(PROT_READ): PTE read-only, D stays
+ *	K cleans: the area is read-only, or the PTE is; nothing to do; the page is called clean
+ *	mprotect(PROT_READ | PROT_WRITE): the PTE has D, so it may have W without a fault
+ *	W stores, and nobody knows
+ *
+ * B30:
+ *	a second PTE of the page is writable without D (in Linux a child's after fork, here a page
+ *	that was read under a policy that wants no notice)
+ *	K cleans: takes W and D where D is; the page is called clean
+ *	W stores through the second PTE, and nobody is told
+ *
+ * There is no mprotect() here yet: the test does to PTE and area what it would do.
+ */
+#include "arch/x86_64/tlb.h"
+#include "tests/util.h"
+
+static void change_pte(struct stage *s, u64 clear, u64 set)
+{
+	TLB_BATCH(batch, TLB_WHY_TEST);
+	pte_t *ptep = pgtable_walk(&s->mm->pgt, (vaddr_t)s->map);
+
+	ptep_clear_bits(ptep, clear);
+	ptep_set_bits(ptep, set);
+	tlb_batch_add(&batch, &s->mm->pgt, (vaddr_t)s->map);
+	tlb_batch_flush(&batch);
+}
+
+static void protect_clean_unprotect(u32 area_loses)
+{
+	struct vm_area *vma;
+	struct stage s;
+
+	if (!stage_begin(&s, 1))
+		return;
+	vma = find_vma(s.mm, (vaddr_t)s.map);
+	EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
+	vma->flags &= ~area_loses;
+	change_pte(&s, PTE_W, 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 1);
+	vma->flags |= area_loses;
+	change_pte(&s, 0, pte_dirty(test_pte(s.mm, s.map)) ? PTE_W : 0);
+
+	EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 2);
+	stage_end(&s);
+}
+
+KTEST_ON_CPU0(races, b10_mkclean_skips_readonly_area)
+{
+	protect_clean_unprotect(VM_WRITE);
+}
+
+KTEST_ON_CPU0(races, b11_mkclean_tests_w_only)
+{
+	protect_clean_unprotect(0);
+}
+
+KTEST_ON_CPU0(races, b30_writable_without_d)
+{
+	struct stage s;
+	u64 *second, v;
+
+	if (!stage_begin(&s, 1))
+		return;
+	s.fs->mapping.policy = &test_policy_silent;
+	second = testfs_mmap(s.fs, s.mm, 0, 1, PROT_READ | PROT_WRITE, MAP_SHARED);
+	EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
+	EXPECT_EQ(remote_load(&s.w, second, &v), 0);
+	EXPECT(pte_write(test_pte(s.mm, second)) && !pte_dirty(test_pte(s.mm, second)));
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 1);
+	EXPECT_EQ(remote_store(&s.w, second, 2), 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 2);
+	stage_end(&s);
+}
