@@ -5,6 +5,7 @@ The format: [kind name] opens a section, key=value lines follow, # begins a comm
 that may stand several times is a list. Unknown keys are errors: a misspelt one must not pass for
 its default.
 """
+import glob
 import os
 import sys
 
@@ -85,8 +86,13 @@ def runs(path="tests/tests.cfg"):
     return read(path, "run", RUN_DEFAULTS, RUN_LISTS)
 
 
-def mutants(path="tests/mutants/mutants.cfg"):
-    sections = read(path, "", MUTANT_DEFAULTS)
+def mutants(directory="tests/mutants"):
+    sections = {}
+    for path in sorted(glob.glob(f"{directory}/*.cfg")):
+        for name, section in read(path, "", MUTANT_DEFAULTS).items():
+            if name in sections:
+                die(f"{section.place}: the name {name} is taken by {sections[name].place}.")
+            sections[name] = section
     for section in sections.values():
         for key in ("file", "from", "to", "run", "test", "why"):
             if section.keys[key] is None:

@@ -60,12 +60,17 @@ static const char *word(const struct verdict *v)
 	return v->broken ? "broken" : "kept";
 }
 
-/* Does the policy's file say that this is given up? */
+/* Does the policy's file say that this is given up? Or grant=, for all of them: neighbours that are
+ * made writable ahead of a store are counted without one. */
 static bool declared_broken(const char *policy, const char *guarantee)
 {
+	char grant[32];
 	const char *name;
 	int g;
 
+	if (!strcmp(guarantee, "nr_dirty_exact") && !db_arg_get("grant", grant, sizeof(grant)) &&
+	    strcmp(grant, "1"))
+		return true;
 	for (g = 0; (name = db_guarantee_name(g)); g++) {
 		if (!strcmp(name, guarantee))
 			return db_policy_breaks(db_policy_index(policy)) >> g & 1;

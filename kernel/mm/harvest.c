@@ -12,17 +12,17 @@
  *        stores through stale entries go on until the flush. Nobody may decide anything about the
  *        page meanwhile, and i_mmap_rwsem keeps out all who do:
  *
- *	cleaning  would find no D and call the page clean, or start the I/O before the flush, so that
- *		  a store through a stale entry is neither in that I/O nor noted. It waits, and then
- *		  finds PG_d_seen. What it decided before, but has not tagged yet (it let the lock go
- *		  in between), is the same for all: who sets PG_d_seen and who moves tags meet under
- *		  tree_lock (promise P7 of page_dirty.h).
+ *	cleaning  would find no D and call the page clean, or start the I/O before the flush, so
+ *		  that a store through a stale entry is neither in that I/O nor noted. It waits,
+ *		  and then finds PG_d_seen. What it decided before, but has not tagged yet (it let
+ *		  the lock go in between), is the same for all: who sets PG_d_seen and who moves
+ *		  tags meet under tree_lock (promise P7 of page_dirty.h).
  *	zap	  would find no D. It waits, or came first and recorded what it found.
  *	truncate  unmaps before it drops a page, and so waits as zap does.
- *	another harvest would find no D, return, and its sync would miss the page. It waits, and the
- *		  tag is there.
- *	a fault	  does not wait. It makes the page MAYBE_DIRTY or DIRTY before its PTE is writable: a
- *		  D that we find has its tag. One that we do not find belongs to a later store.
+ *	another harvest would find no D, return, and its sync would miss the page. It waits, and
+ *		  the tag is there.
+ *	a fault	  does not wait. It makes the page MAYBE_DIRTY or DIRTY before its PTE is writable:
+ *		  a D that we find has its tag. One that we do not find belongs to a later store.
  *
  * Where nothing was stored nothing is read (D.5b). A walk of the CPU's to a leaf sets the accessed
  * bit of the entry above it. We clear that, and find it clear the next time if nobody came:
@@ -51,8 +51,8 @@
 #include "kernel/mm/preclean.h"
 #include "kernel/mm/vm_area.h"
 
-#define REGION	    (PTES_PER_TABLE * PAGE_SIZE)  /* what one leaf table maps */
-#define REGIONS_MAX (PTES_PER_TABLE * REGION)	  /* what one table of entries to them maps */
+#define REGION	    (PTES_PER_TABLE * PAGE_SIZE) /* what one leaf table maps */
+#define REGIONS_MAX (PTES_PER_TABLE * REGION)	 /* what one table of entries to them maps */
 #define ASKED	    POLICY_MEMORY /* word of a leaf's memory: pages asked, policy not told yet */
 _Static_assert(RADIX_MEMORY > POLICY_MEMORY, "the policy's words, and ours");
 
@@ -291,8 +291,8 @@ static bool refused(const struct address_space *mapping, enum policy_harvest_why
 
 /*
  * A log was full, and which pages it should have named is not known: every page that may be dirty
- * is visited. Not scanned: the fault in question may not have set its PTE yet; but it holds the page
- * lock, for which the visit waits.
+ * is visited. Not scanned: the fault in question may not have set its PTE yet; but it holds the
+ * page lock, for which the visit waits.
  */
 static __noinline void replace_lost_log(struct address_space *mapping)
 {

@@ -17,8 +17,8 @@
  * HARVEST_TIMES asks the PTEs of DIRTY pages as well: their times may be owed again.
  *
  * Where the whole of a 2 MiB region was not touched since two harvests ago (accessed bits of the
- * upper levels, mechanism D.5b), none of it is looked at: the cost follows what was touched. Without
- * AS_SILENT and AS_LOG_LOST only the log is read. Returns the number of D bits found.
+ * upper levels, mechanism D.5b), none of it is looked at: the cost follows what was touched.
+ * Without AS_SILENT and AS_LOG_LOST only the log is read. Returns the number of D bits found.
  *
  * May sleep; no page lock, i_mmap_rwsem or spinlock held by the caller.
  */

@@ -93,7 +93,7 @@ enum mapping_flag {
 	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
 	AS_SILENT, /* a PTE may be stored through that neither a DIRTY page nor the log tells of */
 	AS_LOG_LOST,	 /* the log overflowed: the next harvest must scan */
-	AS_DEFERRED, /* CPUs may store through entries whose PTEs lost W or D: preclean.h */
+	AS_DEFERRED,	 /* CPUs may store through entries whose PTEs lost W or D: preclean.h */
 	AS_NOTE_STORE,	 /* i: a_ops->note_store wants to hear of stores' faults; arm.c */
 	AS_ARMED,	 /* i to set: the next store traps, whatever its page; arm.c */
 	AS_NO_WRITEBACK, /* memory only (ramfs): no write-notify faults (P3 of seeds) */

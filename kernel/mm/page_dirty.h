@@ -14,16 +14,17 @@
  * WRITEBACK off          I/O finished; dirtiness not touched              end_page_writeback
  *
  * Promises (design section 6): P1 CLEAN implies no writable PTE and no CPU with a writable
- * translation. P2 a PTE with D implies not CLEAN. P3 TAG_DIRTY if and only if DIRTY, TAG_MAYBE
- * if and only if MAYBE_DIRTY. P4 a store during writeback leaves the page DIRTY or MAYBE_DIRTY. P5 the bytes given to the device
- * were read after the shootdown was acknowledged. P6 a frame is freed only after the flush of its
- * last translation. Between a fault's PTE and its set_page_dirty, and inside cleaning, the page
- * lock covers the difference. P7 a page that is not DIRTY and has PG_d_seen has TAG_TOWRITE: the
- * next pass over the file visits it.
+ * translation. P2 a PTE with D implies not CLEAN. P3 TAG_DIRTY if and only if DIRTY, TAG_MAYBE if
+ * and only if MAYBE_DIRTY. P4 a store during writeback leaves the page DIRTY or MAYBE_DIRTY after
+ * it. P5 the bytes given to the device were read after the shootdown was acknowledged. P6 a frame
+ * is freed only after the flush of its last translation. P7 a page that is not DIRTY and has
+ * PG_d_seen has TAG_TOWRITE: the next pass over the file visits it. Between a fault's PTE and its
+ * set_page_dirty, and inside cleaning, the page lock covers the difference.
  *
- * P7 with nobody holding the page lock: who sets PG_d_seen does so before it looks, under
+ * P7 is kept by who does not hold the page lock: who sets PG_d_seen does so before it looks, under
  * tree_lock, whether the page is DIRTY and if not tags it; who takes TAG_TOWRITE off looks, under
- * tree_lock, whether PG_d_seen is set and if so leaves the tag. Whoever comes second sees the other.
+ * tree_lock, whether PG_d_seen is set and if so leaves the tag. Whoever comes second sees the
+ * other.
  */
 #ifndef KERNEL_MM_PAGE_DIRTY_H
 #define KERNEL_MM_PAGE_DIRTY_H
@@ -53,6 +54,10 @@ static inline void mapping_note_store(struct address_space *mapping)
 bool cancel_page_dirty(struct page *page);
 /* Page locked: it could not be written; DIRTY again and not counted as newly dirtied (rule 35). */
 void redirty_page(struct page *page);
+/* tree_lock held: @nr pages of @mapping have got TAG_MAYBE (or lost it: less than 0). */
+void mapping_count_maybe(struct address_space *mapping, s64 nr);
+/* @pages: locked, ascending: TAG_TOWRITE for all, again. */
+void pages_pick_again(struct address_space *mapping, struct page_list *pages);
 /* Page locked: a running pass has nothing to do with it, TAG_TOWRITE goes (but see P7). */
 void page_unpick(struct page *page);
 
@@ -73,11 +78,11 @@ enum clean_how {
  * and no CPU can store to one that became CLEAN without a fault. Returns PAGE_CLEAN if all did,
  * PAGE_MAYBE_DIRTY if one or more are that now. May sleep.
  */
-enum page_dirtiness clear_pages_dirty_for_io(struct address_space *mapping,
-					     struct page_list *pages, enum clean_how how);
+enum page_dirtiness clear_pages_dirty_for_io(struct address_space *mapping, struct page_list *pages,
+					     enum clean_how how);
 
-/* @pages as left by clear_pages_dirty_for_io, with what it returned, still locked: TAG_WRITEBACK on,
- * the other tags as the new state says, in one hold of tree_lock (rule 29; B37). */
+/* @pages as left by clear_pages_dirty_for_io, with what it returned, still locked: TAG_WRITEBACK
+ * on, the other tags as the new state says, in one hold of tree_lock (rule 29; B37). */
 void set_pages_writeback(struct address_space *mapping, struct page_list *pages,
 			 enum page_dirtiness became);
 

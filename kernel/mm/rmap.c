@@ -59,8 +59,8 @@ static __always_inline u64 clean_pte(pte_t *ptep, struct page *page, u64 take, p
  * afterwards without anybody being told is noted in page->left: page_dirty.c decides by what was
  * left by all areas together, not by what one of them answered.
  */
-static __noinline u64 clean_pte_asking(const struct dirty_policy *policy,
-				       const struct vm_area *vma, pte_t *ptep, struct page *page)
+static __noinline u64 clean_pte_asking(const struct dirty_policy *policy, const struct vm_area *vma,
+				       pte_t *ptep, struct page *page)
 {
 	struct policy_page pp = policy_page_in(vma, page);
 	enum policy_clean answer = policy->how_to_clean(&pp);

@@ -60,7 +60,8 @@ static unsigned int gang_get(struct address_space *mapping, pgoff_t index, pgoff
  * waits for I/O that is in flight, since it may have begun before the store that the sync is for
  * (rule 31); background skips such pages.
  */
-static __always_inline bool lock_for_write(struct address_space *mapping, struct page *page, enum sync_mode mode)
+static __always_inline bool lock_for_write(struct address_space *mapping, struct page *page,
+					   enum sync_mode mode)
 {
 	if (mode != SYNC_NONE)
 		lock_page(page);
@@ -88,8 +89,8 @@ no:
  * twice: tags say that they may be dirty and are not under I/O, which stays true once we have the
  * lock; and while tree_lock is held nobody takes a page out of the tree without the page's lock.
  * *@index moves behind what was looked at. Returns the page that it stopped at, referenced, which
- * is to be locked the slow way (locks are taken by rising index); NULL: it did not stop, or (*@done)
- * nothing is left.
+ * is to be locked the slow way (locks are taken by rising index); NULL: it did not stop, or
+ * (*@done) nothing is left.
  */
 static struct page *lock_leaf(struct address_space *mapping, struct writeback_control *wbc,
 			      pgoff_t *index, struct page_list *batch, bool *done)
@@ -182,15 +183,15 @@ static void zero_tail(struct address_space *mapping, struct page *page)
 static void submit_batch(struct address_space *mapping, struct page_list *batch,
 			 struct writeback_control *wbc)
 {
-	bool checked = debug_checks;
+	struct page *page;
 
-	for (struct page *page = batch->first, *next; page; page = next) {
-		next = page->next;
-		if (unlikely(checked))
+	/* They stay for the I/O's reference. */
+	if (unlikely(debug_checks))
+		for (page = batch->first; page; page = page->next)
 			unlock_page(page);
-		else
+	else
+		for (page = batch->first; page; page = page->next)
 			page_clear_known_bit_wake(page, PG_locked);
-	}
 	wbc->written += batch->nr;
 	mapping->a_ops->writepages(mapping, batch, wbc);
 }
@@ -199,16 +200,17 @@ static void submit_batch(struct address_space *mapping, struct page_list *batch,
 static void write_batch(struct address_space *mapping, struct page_list *batch,
 			struct writeback_control *wbc)
 {
+	enum page_dirtiness became = PAGE_CLEAN;
 	struct page_list hot = { 0 };
 
 	if (unlikely(wbc->precleaned))
 		preclean_set_aside(mapping, batch, &hot);
 	if (likely(batch->nr))
-		clear_pages_dirty_for_io(mapping, batch,
-					 wbc->protect ? CLEAN_PROTECT : CLEAN_AS_POLICY_SAYS);
+		became = clear_pages_dirty_for_io(
+			mapping, batch, wbc->protect ? CLEAN_PROTECT : CLEAN_AS_POLICY_SAYS);
 	if (batch->nr) {
 		zero_tail(mapping, batch->last);
-		set_pages_writeback(mapping, batch);
+		set_pages_writeback(mapping, batch, became);
 		submit_batch(mapping, batch, wbc);
 	}
 	if (unlikely(hot.nr)) {
@@ -237,8 +239,7 @@ static bool pick(struct address_space *mapping, struct writeback_control *wbc)
 	 * flusher may not: it has just taken the file off the list, and who tags a page now looks
 	 * there under the lock (rule 39). */
 	if (wbc->mode != SYNC_NONE &&
-	    !radix_tagged_any(&mapping->pages,
-			      1 << TAG_DIRTY | 1 << TAG_TOWRITE | 1 << TAG_MAYBE))
+	    !radix_tagged_any(&mapping->pages, 1 << TAG_DIRTY | 1 << TAG_TOWRITE | 1 << TAG_MAYBE))
 		return false;
 	flags = spin_lock_irqsave(&mapping->tree_lock);
 	radix_tag_range(&mapping->pages, wbc->first, wbc->last, TAG_DIRTY, TAG_TOWRITE);

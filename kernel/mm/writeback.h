@@ -16,11 +16,11 @@
 struct writeback_control {
 	enum sync_mode mode;
 	enum policy_harvest_why why; /* HARVEST_MSYNC, HARVEST_FSYNC or HARVEST_PERIODIC */
-	bool protect; /* leave no page MAYBE_DIRTY, whatever the policy says */
-	bool precleaned; /* after preclean(): do not harvest, hot pages stay dirty */
-	pgoff_t first, last; /* pages, inclusive */
-	u64 nr_to_write;     /* pages left in the budget; ~0 for syncs */
-	u64 written;	     /* out */
+	bool protect;		     /* leave no page MAYBE_DIRTY, whatever the policy says */
+	bool precleaned;	     /* after preclean(): do not harvest, hot pages stay dirty */
+	pgoff_t first, last;	     /* pages, inclusive */
+	u64 nr_to_write;	     /* pages left in the budget; ~0 for syncs */
+	u64 written;		     /* out */
 	/* Who will wait for the I/O, so that its end need not be looked for page by page; the file
 	 * system's (kernel/fs/pageio.h), NULL: nobody. */
 	struct data_sync *sync;

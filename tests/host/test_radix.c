@@ -370,8 +370,8 @@ static bool memory(void)
 	for (unsigned int i = 0; i < RADIX_MEMORY; i++)
 		if (leaf.memory[i] != 1000 + i)
 			return false;
-	if (!delete_both(64 * 7 + 2) || radix_leaf(&tree, 64 * 7, &leaf) ||
-	    insert_both(64 * 7) || !radix_leaf(&tree, 64 * 7, &leaf) || leaf.memory[0])
+	if (!delete_both(64 * 7 + 2) || radix_leaf(&tree, 64 * 7, &leaf) || insert_both(64 * 7) ||
+	    !radix_leaf(&tree, 64 * 7, &leaf) || leaf.memory[0])
 		return false;
 	return empty_both();
 }

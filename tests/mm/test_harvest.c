@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_harvest.c - stores that nobody was told of, and what becomes of their pages (rules 32, 43-50).
+ * test_harvest.c - stores that nobody was told of, and what becomes of their pages (rules 32,
+ * 43-50).
  */
 #include "kernel/core/stat.h"
 #include "kernel/mm/harvest.h"
@@ -374,7 +375,7 @@ KTEST_ON_CPU0(mm_harvest, too_much_hidden_dirt_is_protected)
 
 /* --- the flusher, the list, and the numbers --- */
 
-/* Stores that nobody is told of are on the disk in time (rule 43), as long as a page may hide one. */
+/* Stores that nobody is told of are on the disk in time (rule 43), while a page may hide one. */
 KTEST_ON_CPU0(mm_harvest, flusher_comes_back_for_hidden_dirt)
 {
 	struct stage s;

@@ -143,7 +143,7 @@ static void set_d(void *object, void *arg)
 }
 
 /* What a CPU does that has cached the upper entry: D of a PTE that was read already, and nothing
- * above it, before the flush. */
+ * above it, before the flush. Of another page than the one that was found: that is visited anyway. */
 KTEST_ON_CPU0(mm_harvest_region, d_set_behind_the_scan)
 {
 	struct scene s;
@@ -153,21 +153,25 @@ KTEST_ON_CPU0(mm_harvest_region, d_set_behind_the_scan)
 	if (!add_file(&s, REGION_PAGES, AT))
 		goto out;
 	store(s.map[0], 5, 1);
-	ptep = pgtable_walk(&s.mm->pgt, (vaddr_t)s.map[0] + 5 * PAGE_SIZE);
+	store(s.map[0], 6, 1);
+	EXPECT_EQ(testfs_fsync(s.fs[0]), 0);
+	store(s.map[0], 5, 2);
+	ptep = pgtable_walk(&s.mm->pgt, (vaddr_t)s.map[0] + 6 * PAGE_SIZE);
+	EXPECT(pte_write(ptep_get(ptep)) && !pte_dirty(ptep_get(ptep)));
 	BUG_ON(delay_arm("harvest_before_flush", set_d, ptep));
 	expect(s.fs[0], 1, 1, 0, "stored to");
 	delay_disarm("harvest_before_flush");
 	EXPECT(!pte_young(ptep_get(pgtable_walk_region(&s.mm->pgt, (vaddr_t)s.map[0]))));
 	EXPECT_EQ(testfs_fsync(s.fs[0]), 0);
 	EXPECT(!pte_dirty(ptep_get(ptep)));
-	EXPECT_EQ(s.fs[0]->pages_written, 1);
+	EXPECT_EQ(s.fs[0]->pages_written, 4);
 	expect(s.fs[0], 0, 0, 1, "untouched");
 out:
 	scene_end(&s);
 }
 
-/* A was cleared where nothing was stored: a CPU that has the upper entry in a cache of its own would
- * set no A there again. Emulators have no such cache, so that only the flush can be seen. */
+/* A was cleared where nothing was stored: a CPU that has the upper entry in a cache of its own
+ * would set no A there again. Emulators have no such cache, so that only the flush can be seen. */
 KTEST_ON_CPU0(mm_harvest_region, cleared_a_is_flushed)
 {
 	struct stats before;

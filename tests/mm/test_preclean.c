@@ -231,6 +231,8 @@ KTEST_ON_CPU0(mm_preclean, tail_of_a_hot_last_page_is_zero_on_the_disk)
 /* --- what would go wrong --- */
 
 /*
+ * B12: I/O between the change of a PTE and its flush.
+ *
  *	P				W				K (fsync)
  *					stores 1: entry with W and D
  *	takes W and D
@@ -328,6 +330,8 @@ KTEST_ON_CPU0(mm_preclean, d_is_not_taken_while_a_sync_decides)
 }
 
 /*
+ * B13: who finds that somebody else has changed a PTE must not leave the flush to him.
+ *
  *	P				W				T (munmap)
  *					stores 1
  *	takes W and D
@@ -356,7 +360,7 @@ KTEST_ON_CPU0(mm_preclean, unmapping_a_stripped_page_flushes_and_loses_nothing)
 	deferred_end(&s);
 }
 
-/* A page is given to the device, and called clean, after W's CPU has forgotten it. */
+/* B12: a page is given to the device, and called clean, after W's CPU has forgotten it. */
 KTEST_ON_CPU0(mm_preclean, page_is_clean_only_after_every_cpu_forgot)
 {
 	struct stage s;

@@ -7,8 +7,8 @@
  *	cleans the page
  *				has picked it, waits
  *				for its lock
- *							stores 2: D
  *	TOWRITE off, I/O
+ *							stores 2: D
  *				cleans it: D is gone
  *									finds no D, no
  *									TOWRITE, no I/O,
@@ -34,12 +34,13 @@ KTEST_ON_CPU0(races, r32_picked_twice)
 	gate_wait(&first);
 	job_start(&k1, 0, NULL, testfs_fsync_job, s.fs);
 	job_settles(&k1);
-	EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
-	/* K1 gets the lock, and waits for the I/O, until the gate stands again. */
+	/* The device has read the page when W stores. K1 gets the lock, and waits for the I/O, until
+	 * the gate stands again. */
 	ramblk_hold(s.fs->dev, 1 << BIO_WRITE, true);
 	gate_disarm(&first);
 	job_settles(&k0);
 	job_settles(&k1);
+	EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
 	gate_arm(&second, "cleaned_before_writeback", &s.fs->mapping);
 	ramblk_unhold(s.fs->dev);
 	gate_wait(&second);
