@@ -30,6 +30,7 @@ struct lab_options {
 	bool times, json, list;
 	enum lab_advice advice;
 	int cpus, rounds, spaces;
+	int warm; /* rounds before the clock starts: what a policy learns is learnt */
 	size_t pages;
 	uint64_t seed;
 	double p[LAB_MAX_P];

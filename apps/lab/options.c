@@ -210,6 +210,8 @@ static bool parse_one(const char *key, char *value)
 		return parse_int(value, 1, db_nr_cpus(), &o->cpus);
 	if (!strcmp(key, "rounds"))
 		return parse_int(value, 1, 100000, &o->rounds);
+	if (!strcmp(key, "warm"))
+		return parse_int(value, 0, 100000, &o->warm);
 	if (!strcmp(key, "spaces"))
 		return parse_int(value, 1, 1024, &o->spaces);
 	if (!strcmp(key, "seed"))
@@ -278,6 +280,7 @@ void lab_usage(void)
 	printf("lab [KEY=VALUE...]: what does each policy cost, and what does it break?\n"
 	       "  policy=A,B|all        workload=W,..|all|none  guarantee=G,..|all|none\n"
 	       "  cpus=N pages=N rounds=N seed=N  the size of an experiment\n"
+	       "  warm=N                rounds of redirty before those that count\n"
 	       "  p=0.01,0.1            probabilities that a page is stored to per round\n"
 	       "  set=KEY=VALUE,...     arguments of the kernel for this run: flush, cmtime, "
 	       "grant, scope\n"

@@ -48,6 +48,17 @@ static size_t draw_with(double p, size_t *list, size_t pages, uint64_t *seed)
 	return n;
 }
 
+/* A round that does not count. */
+static void store_unseen(const struct lab_file *f, const size_t *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		*lab_word(f, list[i], 0) = i;
+	if (lab_msync(f, MS_SYNC))
+		lab_trouble("msync of %s failed", f->path);
+}
+
 static void redirty(const char *name, const char *policy, double p)
 {
 	uint64_t seed = lab_options.seed;
@@ -63,8 +74,12 @@ static void redirty(const char *name, const char *policy, double p)
 		return;
 	}
 	lab_warm_up(&f);
-	for (round = 0; round < lab_options.rounds; round++) {
+	for (round = -lab_options.warm; round < lab_options.rounds; round++) {
 		n = draw_with(p, list, pages, &seed);
+		if (round < 0) {
+			store_unseen(&f, list, n);
+			continue;
+		}
 		cost_on(c);
 		store_round(c, &f, list, n, 100 + (uint64_t)round);
 		cost_off(c);

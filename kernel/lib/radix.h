@@ -23,7 +23,7 @@
 #define RADIX_SLOTS	 64
 #define RADIX_TAGS	 4
 #define RADIX_MAX_HEIGHT 11 /* 64-bit indices */
-#define RADIX_MEMORY	 8  /* words of the caller's own in each leaf, zero when it is made */
+#define RADIX_MEMORY	 9  /* words of the caller's own in each leaf, zero when it is made */
 /* Most nodes one insertion can need: a chain up from a lone leaf, and a chain down to a new one. */
 #define RADIX_MAX_NEEDED (2 * (RADIX_MAX_HEIGHT - 1))
 

@@ -18,9 +18,22 @@
 #include "kernel/lib/sections.h"
 #include "kernel/lib/types.h"
 
+/*
+ * What happened to a file so far. Counted without a lock, so that events which race may count as
+ * one: good for estimates.
+ */
+#define POLICY_HISTORY 3
+struct policy_history {
+	u64 passes;   /* syncs and flusher's passes, also those that found nothing to do */
+	u64 harvests; /* that read PTEs */
+	s64 ptes;     /* read by a harvest, on the average of some 8 */
+	s64 memory[POLICY_HISTORY]; /* the policy's own; zero at first, another may have used it */
+};
+
 /* What a policy is told about the page in question, and the area that is concerned. */
 struct policy_page {
 	u64 file;	/* a number that stands for the file */
+	struct policy_history *history; /* of the file */
 	u64 index;	/* in pages */
 	bool dirty;	/* stored to since it was cleaned, as far as is known */
 	bool writeback; /* its I/O is in flight */
@@ -75,8 +88,9 @@ enum policy_harvest_why {
 #define POLICY_MEMORY 7
 struct policy_group {
 	u64 file, first;
+	struct policy_history *history; /* of the file */
 	u64 maybe;   /* MAYBE_DIRTY pages that were asked */
-	u64 dirty;   /* those of them that had been stored to */
+	u64 dirty;   /* those of them that were stored to since the policy was told last */
 	u64 *memory; /* POLICY_MEMORY words of the policy's own, zero at first, kept as long as a
 		      * page of the group is cached; another policy may have left its own there */
 };
@@ -112,6 +126,9 @@ struct dirty_policy {
 	/* Returns the pages of @group->maybe & ~@group->dirty that how_to_clean() shall be asked about
 	 * now (with page->dirty false). Under tree_lock: short. NULL: none. */
 	u64 (*on_harvest)(const struct policy_group *group);
+	/* on_harvest() is called in every so many harvests of a file, which read all PTEs, also where
+	 * nothing was touched; the others cost no more than without it. 0: in each. */
+	unsigned int tell_every;
 	/* Shall MAYBE_DIRTY pages be asked now? False is only heeded for MSYNC and FSYNC if @breaks
 	 * has GUARANTEE_FSYNC_COMPLETE, and for TIMES if it has GUARANTEE_POSIX_TIMES. NULL: yes. */
 	bool (*harvest_now)(enum policy_harvest_why why);

@@ -53,41 +53,34 @@
 
 #define REGION	    (PTES_PER_TABLE * PAGE_SIZE) /* what one leaf table maps */
 #define REGIONS_MAX (PTES_PER_TABLE * REGION)	 /* what one table of entries to them maps */
-#define ASKED	    POLICY_MEMORY /* word of a leaf's memory: pages asked, policy not told yet */
-_Static_assert(RADIX_MEMORY > POLICY_MEMORY, "the policy's words, and ours");
+
+/* Words of a leaf's memory behind the policy's. */
+#define ASKED POLICY_MEMORY	  /* pages asked by this harvest, policy not told yet */
+#define FOUND (POLICY_MEMORY + 1) /* pages that had D in harvests that told nothing */
+_Static_assert(RADIX_MEMORY > FOUND, "the policy's words, and ours");
 
 struct harvest {
 	struct address_space *mapping;
 	struct tlb_batch *batch;
 	bool of_dirty; /* D of DIRTY pages is taken, too */
 	bool tell;     /* the area's policy wants to be told */
+	bool skip;     /* what was not touched */
+	bool all;      /* some area was read as a whole, for a policy that seldom wants to be told */
 	u64 found, ptes, regions, skipped;
 };
 
 /* --- one group: neighbours of one leaf of the tree, in one leaf table --- */
 
-static inline u64 or_of_8(const pte_t *p)
-{
-	return ptep_get(p).v | ptep_get(p + 1).v | ptep_get(p + 2).v | ptep_get(p + 3).v |
-	       ptep_get(p + 4).v | ptep_get(p + 5).v | ptep_get(p + 6).v | ptep_get(p + 7).v;
-}
-
 /* Bit i: @ptep[i] has D; @n at most 64. Reads 16 entries at a time and looks closer where it must:
  * most that is read has none. */
 static inline u64 which_have_d(const pte_t *ptep, unsigned int n)
 {
-	unsigned int i, k;
+	unsigned int i;
 	u64 found = 0;
 
-	for (i = 0; i + 16 <= n; i += 16) {
-		u64 some = 0;
-
-		if (likely(!((or_of_8(ptep + i) | or_of_8(ptep + i + 8)) & PTE_D)))
-			continue;
-		for (k = 16; k--;)
-			some += some + (ptep_get(ptep + i + k).v >> __builtin_ctzl(PTE_D) & 1);
-		found |= some << i;
-	}
+	for (i = 0; i + 16 <= n; i += 16)
+		if (unlikely(ptes_or_16(ptep + i) & PTE_D))
+			found |= ptes_dirty_16(ptep + i) << i;
 	for (; i < n; i++)
 		if (pte_dirty(ptep_get(ptep + i)))
 			found |= 1ul << i;
@@ -124,7 +117,10 @@ static __noinline u64 take_group(struct harvest *h, pte_t *ptep, pgoff_t index, 
 	}
 	if (d & ~dirty)
 		radix_retag_leaf(pages, index - shift, (d & ~dirty) << shift, 1 << TAG_TOWRITE, 0);
-	leaf.memory[ASKED] |= asked << shift;
+	if (asked)
+		leaf.memory[ASKED] |= asked << shift;
+	else
+		leaf.memory[FOUND] |= d << shift;
 	spin_unlock_irqrestore(&h->mapping->tree_lock, flags);
 	h->found += popcount64(d);
 	return left;
@@ -159,6 +155,12 @@ static bool harvest_table(struct harvest *h, struct pgtable *pgt, pte_t *ptep, v
 	return !left;
 }
 
+/* Nobody was there since it was found without D a second time. */
+static inline bool untouched(pte_t upper)
+{
+	return (upper.v & (PTE_A | PTE_SOFT)) == PTE_SOFT;
+}
+
 /*
  * [@va, @end) in the region that @upper leads to. Only who looks at all of a region may say that
  * nothing in it was touched, and only if nobody else has pages there.
@@ -172,10 +174,6 @@ static void harvest_region(struct harvest *h, struct vm_area *vma, pte_t *upper,
 
 	if (!pte_present(was))
 		return;
-	if (whole && (was.v & (PTE_A | PTE_SOFT)) == PTE_SOFT) {
-		h->skipped++;
-		return;
-	}
 	h->regions++;
 	/* Before the PTEs are read: a store behind our back sets it again. */
 	if (whole && pte_young(was))
@@ -194,12 +192,25 @@ static void harvest_region(struct harvest *h, struct vm_area *vma, pte_t *upper,
 
 /* --- one area --- */
 
+/* Is this a harvest of which the area's policy wants to hear? */
+static bool told(const struct vm_area *vma)
+{
+	const struct dirty_policy *policy = area_policy(vma);
+
+	return policy->on_harvest && (!policy->tell_every ||
+				      !(vma->mapping->history.harvests % policy->tell_every));
+}
+
 static void harvest_area(struct harvest *h, struct vm_area *vma, pgoff_t first, pgoff_t last)
 {
 	vaddr_t va = vma_address(vma, max(first, vma->i_node.first));
 	vaddr_t end = vma_address(vma, min(last, vma->i_node.last)) + PAGE_SIZE;
 
-	h->tell = area_policy(vma)->on_harvest;
+	h->tell = told(vma);
+	/* Who is told seldom hears of all, or could never protect what lies in a region that is
+	 * skipped. Who is told each time has heard of it the last time before it was skipped. */
+	h->skip = !h->tell || !area_policy(vma)->tell_every;
+	h->all |= !h->skip;
 	while (va < end) {
 		pte_t *upper = pgtable_walk_region(&vma->mm->pgt, va);
 		vaddr_t stop = min(end, ALIGN_DOWN(va, REGIONS_MAX) + REGIONS_MAX), next;
@@ -210,7 +221,10 @@ static void harvest_area(struct harvest *h, struct vm_area *vma, pgoff_t first, 
 		}
 		for (; va < stop; va = next, upper++) {
 			next = min(stop, ALIGN_DOWN(va, REGION) + REGION);
-			harvest_region(h, vma, upper, va, next);
+			if (likely(untouched(ptep_get(upper)) && h->skip))
+				h->skipped++;
+			else
+				harvest_region(h, vma, upper, va, next);
 		}
 	}
 }
@@ -228,7 +242,7 @@ static void tell_policy(struct harvest *h, struct vm_area *vma, pgoff_t first, p
 	struct radix_leaf leaf;
 	u64 maybe, flags;
 
-	if (!policy->on_harvest)
+	if (!told(vma))
 		return;
 	last = min(last, vma->i_node.last);
 	do {
@@ -237,11 +251,13 @@ static void tell_policy(struct harvest *h, struct vm_area *vma, pgoff_t first, p
 		if (maybe) {
 			struct policy_group group = { .file = h->mapping->ino,
 						      .first = index & ~63ul,
+						      .history = &h->mapping->history,
 						      .memory = leaf.memory };
 
 			group.maybe = maybe & leaf.memory[ASKED];
-			group.dirty = group.maybe & leaf.tags[TAG_TOWRITE];
+			group.dirty = group.maybe & (leaf.tags[TAG_TOWRITE] | leaf.memory[FOUND]);
 			leaf.memory[ASKED] &= ~maybe;
+			leaf.memory[FOUND] &= ~maybe;
 			if (group.maybe)
 				radix_retag_leaf(pages, group.first,
 						 policy->on_harvest(&group) & group.maybe,
@@ -260,6 +276,7 @@ static void scan(struct harvest *h, pgoff_t first, pgoff_t last)
 	struct i_mmap_node *node;
 	bool tell = false;
 
+	mapping->history.harvests++;
 	for (node = i_mmap_first(&mapping->i_mmap, first, last); node;
 	     node = i_mmap_next(node, first, last)) {
 		struct vm_area *vma = container_of(node, struct vm_area, i_node);
@@ -322,6 +339,8 @@ u64 mapping_harvest(struct address_space *mapping, pgoff_t first, pgoff_t last,
 		return 0;
 	down_write(&mapping->i_mmap_rwsem);
 	scan(&h, first, last);
+	if (!h.all)
+		mapping->history.ptes += ((s64)h.ptes - mapping->history.ptes) / 8;
 	settled = preclean_settle(mapping, &batch);
 	delay_point("harvest_before_flush", mapping);
 	tlb_batch_flush(&batch);

@@ -112,6 +112,7 @@ struct address_space {
 	struct i_mmap i_mmap; /* i: shared and private areas that map this file */
 	struct rwsem invalidate_lock;
 	const struct dirty_policy *policy;     /* a: NULL: the global one */
+	struct policy_history history;	       /* no lock: estimates, for policies */
 	struct writeback *wb;		       /* s: the device's; NULL with AS_NO_WRITEBACK */
 	bool on_dirty_list;		       /* w */
 	ktime_t dirtied_when;		       /* w: when it came on the list */

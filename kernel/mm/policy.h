@@ -40,6 +40,7 @@ static inline struct policy_page policy_page_in(const struct vm_area *vma, const
 
 	return (struct policy_page){
 		.file = vma->mapping->ino,
+		.history = &vma->mapping->history,
 		.index = page->index,
 		.dirty = page->dirty == PAGE_DIRTY || test_bit(&page->flags, PG_d_seen),
 		.writeback = page_under_io(page),
@@ -53,6 +54,7 @@ static inline struct policy_page policy_page_of(const struct page *page)
 {
 	return (struct policy_page){
 		.file = page->mapping->ino,
+		.history = &page->mapping->history,
 		.index = page->index,
 		.dirty = page->dirty == PAGE_DIRTY || test_bit(&page->flags, PG_d_seen),
 		.writeback = page_under_io(page),

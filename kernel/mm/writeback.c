@@ -287,6 +287,7 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 
 	if (!mapping_writeback(mapping))
 		return 0;
+	mapping->history.passes++;
 	/* Where nothing can be dirty in silence. */
 	if (wbc->first == wbc->last && wbc->mode != SYNC_NONE && !wbc->protect &&
 	    !wbc->precleaned && !radix_tagged(&mapping->pages, TAG_MAYBE)) {

@@ -143,6 +143,7 @@ static void wait_in_vain(struct space *s, struct runner *r)
 /* The mode was not deferred when the runner began: no ticks, and it looks at no generation. */
 static void deadline(void *arg)
 {
+	EXPECT_EQ(args_set("flush", "batch"), 0);
 	EXPECT_EQ(args_set("flush_deadline", "5"), 0);
 	in_a_space(wait_in_vain, RUNNER_SPINS);
 	EXPECT_EQ(args_set("flush_deadline", "100"), 0);

@@ -91,7 +91,7 @@ KTEST_ON_CPU0(mm_log, drain_serves_other_files)
 	stage_end(&a);
 }
 
-/* More stores than there is room for: the sync asks the PTEs, once. */
+/* B40: more stores than there is room for: the sync asks the PTEs, once. */
 KTEST_ON_CPU0(mm_log, overflow_falls_back_to_a_scan)
 {
 	u64 pages = 2 * DIRTY_LOG_SIZE, missing = 0;

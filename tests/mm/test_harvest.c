@@ -52,7 +52,7 @@ KTEST_ON_CPU0(mm_harvest, takes_d_and_leaves_w)
 }
 
 /* After the first store no fault ever again, and each sync writes what was stored to, and nothing
- * else. */
+ * else; stores do not go on through entries that still have D (B36). */
 KTEST_ON_CPU0(mm_harvest, silent_stores_are_synced)
 {
 	struct stats before;

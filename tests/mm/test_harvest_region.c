@@ -143,7 +143,8 @@ static void set_d(void *object, void *arg)
 }
 
 /* What a CPU does that has cached the upper entry: D of a PTE that was read already, and nothing
- * above it, before the flush. Of another page than the one that was found: that is visited anyway. */
+ * above it, before the flush. Of another page than the one that is found: that is visited
+ * anyway. */
 KTEST_ON_CPU0(mm_harvest_region, d_set_behind_the_scan)
 {
 	struct scene s;

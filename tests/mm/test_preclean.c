@@ -264,7 +264,7 @@ KTEST_ON_CPU0(mm_preclean, sync_does_not_believe_stripped_ptes)
 	deferred_end(&s);
 }
 
-/* The same with pages that nobody is told of: what tells of the store is PG_d_seen alone. */
+/* The same with pages that nobody is told of: what tells of the store is PG_d_seen alone (B31). */
 KTEST_ON_CPU0(mm_preclean, sync_does_not_believe_stripped_silent_ptes)
 {
 	struct stage s;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b08_throttle_hidden_by_mkwrite.c - B8: a page_mkwrite that makes the page dirty itself (rule 126).
+ * b08_throttle_hidden_by_mkwrite.c - B8: a page_mkwrite that makes the page dirty itself (rule
+ * 126).
  *
  *	F (fault)
  *	page_mkwrite: the page is DIRTY

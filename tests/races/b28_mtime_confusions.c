@@ -5,7 +5,7 @@
  *
  *	vi	saves, looks at the time, and later: "file changed", because what it had stored was
  *		stamped when it was written out, after it looked
- *	tar	reads a file, and finds a younger time when it is done: the writer has only closed it
+ *	tar	reads a file, and finds a younger time when it is done: its writer only closed it
  *	make	waits for the linker, and finds its output younger than what was made from it
  *	POSIX	a second store takes no fault; after msync(MS_ASYNC) the time may not be older
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * r32_picked_twice.c - three syncs of a page that stays writable (rule 31; tests/models/harvest.pml,
- * NO_PICK).
+ * r32_picked_twice.c - three syncs of a page that stays writable (rule 31; NO_PICK of
+ * tests/models/harvest.pml).
  *
  *	K0			K1			W		K2
  *	cleans the page
@@ -34,8 +34,8 @@ KTEST_ON_CPU0(races, r32_picked_twice)
 	gate_wait(&first);
 	job_start(&k1, 0, NULL, testfs_fsync_job, s.fs);
 	job_settles(&k1);
-	/* The device has read the page when W stores. K1 gets the lock, and waits for the I/O, until
-	 * the gate stands again. */
+	/* The device has read the page when W stores. K1 gets the lock, and waits for the I/O,
+	 * until the gate stands again. */
 	ramblk_hold(s.fs->dev, 1 << BIO_WRITE, true);
 	gate_disarm(&first);
 	job_settles(&k0);

@@ -79,6 +79,7 @@ int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum 
 		if (flushed)
 			return err;
 	} else {
+		mapping->history.passes++;
 		err = mapping_take_error(mapping);
 		inode_flush_cmtime(mapping);
 	}
