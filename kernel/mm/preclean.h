@@ -28,14 +28,15 @@ struct tlb_batch;
 
 /*
  * Phases 1 and 2 for all dirty pages of @mapping. False: not done (flush= is not deferred, nobody
- * maps the file, its policy wants to be told of harvests), and the pass cleans by shootdown. One call
- * at a time: the device's flusher. Sleeps, up to flush_deadline=; no lock held.
+ * maps the file, its policy wants to be told of harvests), and the pass cleans by shootdown. One
+ * call at a time: the device's flusher. Sleeps, up to flush_deadline=; no lock held.
  */
 bool preclean(struct address_space *mapping);
 
 /*
- * @batch: locked pages of @mapping, ascending, that a pass after preclean() is about to clean. Moves
- * those whose cleaning would need a flush to @hot. Cannot fail; may sleep.
+ * @batch: locked pages of @mapping, ascending, that a pass after preclean() is about to clean.
+ * Moves those whose cleaning would need a flush to @hot (or lets them go, where pages are promised
+ * not to change under I/O). Cannot fail; may sleep.
  */
 void preclean_set_aside(struct address_space *mapping, struct page_list *batch,
 			struct page_list *hot);

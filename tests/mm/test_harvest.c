@@ -273,6 +273,47 @@ KTEST_ON_CPU0(mm_harvest, policy_is_told_group_by_group)
 	stage_end(&s);
 }
 
+static const struct dirty_policy seldom = {
+	.name = "test-seldom",
+	.on_write_fault = grant_clean,
+	.how_to_clean = protect_idle,
+	.on_harvest = note_group,
+	.tell_every = 2,
+};
+
+/* What was stored to before a harvest that told nothing is told by the next. */
+KTEST_ON_CPU0(mm_harvest, policy_is_told_every_other_time)
+{
+	struct stage s;
+
+	if (!stage_begin(&s, 64))
+		return;
+	s.fs->mapping.policy = &seldom;
+	nr_told = 0;
+	answer = remembered = 0;
+	EXPECT_EQ(remote_store(&s.w, stage_slot(&s, 3), 1), 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(nr_told, 0);
+	EXPECT_EQ(remote_store(&s.w, stage_slot(&s, 20), 1), 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(nr_told, 1);
+	EXPECT_EQ(told[0].maybe, 1ul << 3 | 1ul << 20);
+	EXPECT_EQ(told[0].dirty, 1ul << 3 | 1ul << 20);
+
+	/* What was told is not told again. */
+	remembered = 100;
+	nr_told = 0;
+	answer = ~0ul;
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(nr_told, 1);
+	EXPECT_EQ(told[0].maybe, 1ul << 3 | 1ul << 20);
+	EXPECT_EQ(told[0].dirty, 0);
+	EXPECT(!pte_write(test_pte(s.mm, stage_slot(&s, 3))));
+	EXPECT_EQ(testfs_count_tag(s.fs, TAG_MAYBE), 0);
+	stage_end(&s);
+}
+
 /* --- a policy that does not want to ask --- */
 
 static bool never(enum policy_harvest_why why)

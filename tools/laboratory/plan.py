@@ -21,6 +21,7 @@ TOGETHER = ("rt", "many")
 PROBABILITIES = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1")
 # Policies that learn need time: rounds of the series over p, in rounds of the tables.
 LONG = 32
+WARM = 256  # and rounds before those that count
 SIZES = (64, 256, 1024, 4096, 16384)
 CPUS = (1, 2, 4, 8)
 FLUSHES = ("batch", "page", "deferred")
@@ -72,7 +73,7 @@ def series_jobs(question):
     for half, some in (("low", PROBABILITIES[:5]), ("high", PROBABILITIES[5:])):
         yield Job(f"probability-{half}", "probability",
                   words(question, workload="redirty", p=",".join(some),
-                        rounds=LONG * question.rounds, **quiet), 1, question.mem, True,
+                        rounds=LONG * question.rounds, warm=WARM, **quiet), 1, question.mem, True,
                   kernel_args(question))
     for pages in SIZES:
         yield Job(f"size-{pages}", "size",
