@@ -17,7 +17,7 @@
 
 struct completion {
 	struct thread *thread; /* s: who will wait */
-	int pending; /* a: things under way, and 1 of the waiter's own until it waits */
+	int pending;	       /* a: things under way, and 1 of the waiter's own until it waits */
 };
 
 /* The waiter itself; @n things count as under way already. */

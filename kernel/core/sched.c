@@ -2,9 +2,10 @@
 /*
  * sched.c - who runs next on this CPU, and the change from one thread to the other.
  *
- * Owns:  the run queues, thread->state, ->queued, ->cpu and ->on_cpu. Not: where a woken thread goes
- *        (placement.c), what a CPU does when nobody runs (idle.c), how threads are made and freed
- *        (thread.c), what they wait for (wait.c). Locks: see runqueue.h.
+ * Owns:  the run queues, thread->state, ->queued, ->cpu and ->on_cpu.
+ * Not:   where a woken thread goes (placement.c), what a CPU does when nobody runs (idle.c), how
+ *        threads are made and freed (thread.c), what they wait for (wait.c).
+ * Locks: see runqueue.h.
  * Tickless: while nobody waits for a CPU, its thread has no end of slice.
  */
 #include "kernel/core/sched.h"

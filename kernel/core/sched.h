@@ -107,7 +107,7 @@ void sched_tick(void);		   /* timer interrupt: the slice may have ended */
 /* Threads whose memory is not freed, idle ones excluded: leak checks. Frees what can be freed. May
  * sleep. */
 unsigned int thread_count(void);
-void sched_dump(void);		     /* one line per thread, for panic and `stats` */
+void sched_dump(void);		      /* one line per thread, for panic and `stats` */
 u64 sched_idle_tsc(unsigned int cpu); /* ticks of the TSC that CPU spent halted */
 u64 sched_thread_ns(void);	      /* time the current thread has run; any context */
 /* Has @t gone to sleep, all of it: its CPU does something else, or nothing? For tests, which must
@@ -127,8 +127,9 @@ void runqueues_init(void);
 void sched_start(struct thread *t, int cpu);
 __noreturn void sched_exit(void);
 void sched_finish_switch(void);
-/* For completion.h: *@pending counts down by one, and @t is woken, in one hold of its queue's lock;
- * @t may go on and end as soon as *@pending is 0 and sched_waker_gone() has returned. Any context. */
+/* For completion.h: *@pending counts down by one, and @t is woken, in one hold of its queue's
+ * lock; @t may go on and end as soon as *@pending is 0 and sched_waker_gone() has returned. Any
+ * context. */
 void sched_complete(struct thread *t, int *pending);
 /* The current thread saw a count at 0: returns when sched_complete() knows it no more. */
 void sched_waker_gone(void);

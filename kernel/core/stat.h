@@ -43,7 +43,7 @@
 	X(LOG_OVERFLOWS, "log_overflows", "dirty_log.c: stores for which the log was full")        \
 	X(PAGES_GRANTED, "pages_granted", "grant.c: pages made writable ahead of a store")         \
 	X(PAGES_FORKED, "pages_forked", "page_fork.c: pages under I/O that got a copy")            \
-	X(PTES_ARMED, "ptes_armed", "arm.c: PTEs that lost W because somebody looked at times")     \
+	X(PTES_ARMED, "ptes_armed", "arm.c: PTEs that lost W because somebody looked at times")    \
 	X(PTES_STRIPPED, "ptes_stripped", "preclean.c: PTEs that lost W or D ahead of a pass")     \
 	X(PAGES_LEFT_DIRTY, "pages_left_dirty", "preclean.c: hot pages written and not cleaned")   \
 	X(PTES_ZAPPED, "ptes_zapped", "memory.c: PTEs removed")                                    \

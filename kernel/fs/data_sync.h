@@ -20,10 +20,10 @@
 /* w: the waiter   a: atomic   e: the last request's end, before the waiter goes on */
 struct data_sync {
 	struct completion done;
-	int pages; /* a: under the I/O of counted requests: never more than have TAG_WRITEBACK */
-	bool flush;	/* w: before it waits: the last end starts a flush */
-	bool again;	/* a: pages of a failed request went to the disk anew, uncounted */
-	bool flushed;	/* e: a flush that began after all the data had ended, has ended too */
+	int pages;    /* a: under the I/O of counted requests: never more than have TAG_WRITEBACK */
+	bool flush;   /* w: before it waits: the last end starts a flush */
+	bool again;   /* a: pages of a failed request went to the disk anew, uncounted */
+	bool flushed; /* e: a flush that began after all the data had ended, has ended too */
 	int flush_error; /* e: of that */
 };
 

@@ -25,14 +25,14 @@
 struct pass {
 	struct inode *inode;
 	map_run_fn map;
-	u64 size;	      /* of the file, when the pass began */
-	u32 block_shift;      /* log2 of the block size */
-	u32 per_page;	      /* blocks */
-	u64 run_lblock;	      /* first block of @run in the file */
-	struct block_run run; /* the last answer of map(); nr 0: none yet */
+	u64 size;		/* of the file, when the pass began */
+	u32 block_shift;	/* log2 of the block size */
+	u32 per_page;		/* blocks */
+	u64 run_lblock;		/* first block of @run in the file */
+	struct block_run run;	/* the last answer of map(); nr 0: none yet */
 	struct data_sync *sync; /* writing: who waits for it, or NULL */
-	struct bio *bio;      /* reading: being filled, or NULL */
-	u64 want;	      /* reading: disk block that would continue it */
+	struct bio *bio;	/* reading: being filled, or NULL */
+	u64 want;		/* reading: disk block that would continue it */
 };
 
 /* A page in several requests, or one whose end must be zeroed. */
@@ -44,7 +44,8 @@ struct page_io {
 	u32 zero_from; /* bytes from here on lie behind EOF */
 };
 
-static __always_inline void start_pass(struct pass *p, struct address_space *mapping, map_run_fn map)
+static __always_inline void start_pass(struct pass *p, struct address_space *mapping,
+				       map_run_fn map)
 {
 	struct inode *inode = mapping->host;
 

@@ -24,21 +24,21 @@
  */
 #define POLICY_HISTORY 3
 struct policy_history {
-	u64 passes;   /* syncs and flusher's passes, also those that found nothing to do */
-	u64 harvests; /* that read PTEs */
-	s64 ptes;     /* read by a harvest, on the average of some 8 */
-	s64 memory[POLICY_HISTORY]; /* the policy's own; zero at first, another may have used it */
+	u64 passes;		    /* syncs, flusher's passes, also with nothing to do */
+	u64 harvests;		    /* that read PTEs */
+	s64 ptes;		    /* read by a harvest, on the average of some 8 */
+	s64 memory[POLICY_HISTORY]; /* the policy's own; zero at first, or another's */
 };
 
 /* What a policy is told about the page in question, and the area that is concerned. */
 struct policy_page {
-	u64 file;	/* a number that stands for the file */
+	u64 file;			/* a number that stands for the file */
 	struct policy_history *history; /* of the file */
-	u64 index;	/* in pages */
-	bool dirty;	/* stored to since it was cleaned, as far as is known */
-	bool writeback; /* its I/O is in flight */
-	bool locked;	/* the area is mlock()ed */
-	bool asked;	/* the area asked: MADV_STAY_WRITABLE, MADV_WILL_WRITE */
+	u64 index;			/* in pages */
+	bool dirty;			/* stored to since it was cleaned, as far as is known */
+	bool writeback;			/* its I/O is in flight */
+	bool locked;			/* the area is mlock()ed */
+	bool asked;			/* the area asked: MADV_STAY_WRITABLE, MADV_WILL_WRITE */
 };
 
 /* Argument scope=: which areas a policy that leaves pages writable does it for. policy.c. */
@@ -89,7 +89,7 @@ enum policy_harvest_why {
 struct policy_group {
 	u64 file, first;
 	struct policy_history *history; /* of the file */
-	u64 maybe;   /* MAYBE_DIRTY pages that were asked */
+	u64 maybe;			/* MAYBE_DIRTY pages that were asked */
 	u64 dirty;   /* those of them that were stored to since the policy was told last */
 	u64 *memory; /* POLICY_MEMORY words of the policy's own, zero at first, kept as long as a
 		      * page of the group is cached; another policy may have left its own there */
@@ -109,7 +109,7 @@ enum guarantee {
 	GUARANTEE_POSIX_TIMES,	/* st_mtime is not older than a store before the last msync, stat */
 	GUARANTEE_COOKIE,	/* who caches by the change cookie never trusts a stale copy */
 	GUARANTEE_STABLE_PAGES, /* a page does not change while it is under I/O */
-	GUARANTEE_NO_HOT_FAULT, /* a page that is stored to for ever takes no fault after its first */
+	GUARANTEE_NO_HOT_FAULT, /* a page that is stored to for ever faults once and not again */
 	GUARANTEE_THROTTLED,	/* pages that may be dirty stay below the limit */
 	NR_GUARANTEES
 };
@@ -123,14 +123,15 @@ struct dirty_policy {
 	enum policy_grant (*on_write_fault)(const struct policy_page *page);
 	/* NULL: POLICY_CLEAN_PROTECT */
 	enum policy_clean (*how_to_clean)(const struct policy_page *page);
-	/* Returns the pages of @group->maybe & ~@group->dirty that how_to_clean() shall be asked about
-	 * now (with page->dirty false). Under tree_lock: short. NULL: none. */
+	/* Returns the pages of @group->maybe & ~@group->dirty that how_to_clean() shall be asked
+	 * about now (with page->dirty false). Under tree_lock: short. NULL: none. */
 	u64 (*on_harvest)(const struct policy_group *group);
-	/* on_harvest() is called in every so many harvests of a file, which read all PTEs, also where
-	 * nothing was touched; the others cost no more than without it. 0: in each. */
+	/* on_harvest() is called in every so many harvests of a file, which read all PTEs, also
+	 * where nothing was touched; the others cost no more than without it. 0: in each. */
 	unsigned int tell_every;
-	/* Shall MAYBE_DIRTY pages be asked now? False is only heeded for MSYNC and FSYNC if @breaks
-	 * has GUARANTEE_FSYNC_COMPLETE, and for TIMES if it has GUARANTEE_POSIX_TIMES. NULL: yes. */
+	/* Shall MAYBE_DIRTY pages be asked now? False is only heeded for MSYNC and FSYNC if
+	 * @breaks has GUARANTEE_FSYNC_COMPLETE, and for TIMES if it has GUARANTEE_POSIX_TIMES.
+	 * NULL: yes. */
 	bool (*harvest_now)(enum policy_harvest_why why);
 	u64 breaks; /* 1 << enum guarantee: given up by design */
 };

@@ -65,7 +65,7 @@ struct harvest {
 	bool of_dirty; /* D of DIRTY pages is taken, too */
 	bool tell;     /* the area's policy wants to be told */
 	bool skip;     /* what was not touched */
-	bool all;      /* some area was read as a whole, for a policy that seldom wants to be told */
+	bool all;      /* some area was read as a whole, for a policy that is told seldom */
 	u64 found, ptes, regions, skipped;
 };
 
@@ -197,8 +197,8 @@ static bool told(const struct vm_area *vma)
 {
 	const struct dirty_policy *policy = area_policy(vma);
 
-	return policy->on_harvest && (!policy->tell_every ||
-				      !(vma->mapping->history.harvests % policy->tell_every));
+	return policy->on_harvest &&
+	       (!policy->tell_every || !(vma->mapping->history.harvests % policy->tell_every));
 }
 
 static void harvest_area(struct harvest *h, struct vm_area *vma, pgoff_t first, pgoff_t last)

@@ -143,7 +143,7 @@ KTEST(data_sync, flush_waits_for_the_second_try_of_failed_pages)
 	fst_on_each_shape(2 * MIB, failed_together);
 }
 
-/* A failed write and a failed flush are told, once; what was not flushed is flushed the next time. */
+/* A failed write and a failed flush are told, once; what was not flushed is flushed next time. */
 static void errors(struct fst_disk *d)
 {
 	struct scene s;

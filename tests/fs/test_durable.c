@@ -80,8 +80,8 @@ static void cut_after_flusher_and_fsync(struct fst_disk *d)
 		EXPECT(fst_write(file, 0, 50000, 1));
 		/* The inode goes to its buffer, as in a flusher's pass, and its flags are clear:
 		 * fsync has to write that buffer all the same. */
-		EXPECT_EQ(filemap_write_and_wait_range(&file->inode->data, 0, ~0ul,
-						       HARVEST_FSYNC), 0);
+		EXPECT_EQ(filemap_write_and_wait_range(&file->inode->data, 0, ~0ul, HARVEST_FSYNC),
+			  0);
 		EXPECT_EQ(file->inode->data.a_ops->write_inode(&file->inode->data, SYNC_NONE), 0);
 		EXPECT_EQ(vfs_fsync(file, true), 0);
 		expect_after_cut(d, "f", 50000, 1);

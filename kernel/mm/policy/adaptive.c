@@ -2,9 +2,9 @@
 /*
  * adaptive.c - buy or rent (ski rental, D.6; compare T15): for the file, and for each page.
  *
- * To leave pages writable costs in every pass, since they must be asked: a fixed part, and a little
- * for each PTE (rent). To protect them costs a fault whenever one is stored to again (buy). One page
- * that stays writable makes the harvest necessary for all, so the file decides:
+ * To leave pages writable costs in every pass, since they must be asked: a fixed part, and a
+ * little for each PTE (rent). To protect them costs a fault whenever one is stored to again (buy).
+ * One page that stays writable makes the harvest necessary for all, so the file decides:
  *
  *	The file keeps an account of what was wasted. Each pass adds the rent, whether it is paid or
  *	would have been; each page that had to be written takes off the price of a fault, whether it
@@ -17,19 +17,21 @@
  * the probability at which both cost the same any answer is right. A file begins by renting: its
  * hot pages fault once.
  *
- * Within a file that rents, a page that faulted stays writable through its next 32 tellings without
- * a store, some 2,000 harvests, in which a fault's price is spent on asking it; then it is
- * write-notified, and its tag in the tree is the log of its next store. The tellings are counted for
- * 64 pages at once: bit i of memory[k] is bit k of page i's counter.
+ * Within a file that rents, a page that faulted stays writable through its next 32 tellings
+ * without a store, some 2,000 harvests: so long that its next fault, if it comes, costs less than
+ * an instruction a harvest. Then it is known clean and write-notified, and its tag in the tree is
+ * the log of its next store. Tellings are counted for 64 pages at once: bit i of memory[k] is bit
+ * k of page i's counter.
  */
 #include "kernel/mm/dirty_policy.h"
 
-#define FAULT	    1050 /* what a fault costs more than a silent store: trap and instructions */
+/* In instructions, as the laboratory weighs them (`redirty`, with and without stores). */
+#define FAULT	    1050 /* what a fault costs more than a silent store */
 #define RENT	    560	 /* a harvest: the fixed part */
 #define RENT_OF_PTE 3	 /* and for each PTE */
 #define IDLE_BITS   5
 
-/* Words of the file's memory. They are changed without a lock: what a race loses is one estimate. */
+/* Words of the file's memory. Changed without a lock: what a race loses is one estimate. */
 enum { WASTED, BUYS, SETTLED };
 
 /* Bring the account up to this pass. */
@@ -62,7 +64,7 @@ static enum policy_clean how_to_clean(const struct policy_page *page)
 	return h->memory[BUYS] ? POLICY_CLEAN_PROTECT : POLICY_CLEAN_CLEAR_D;
 }
 
-/* One telling more for each idle page, none for the others. Returns those whose counter was full. */
+/* One telling more for each idle page, none for the others. Returns those with a full counter. */
 static u64 on_harvest(const struct policy_group *group)
 {
 	u64 carry = group->maybe & ~group->dirty;

@@ -21,7 +21,7 @@ static u64 on_harvest(const struct policy_group *group)
 
 DIRTY_POLICY(hybrid) = {
 	.name = "hybrid",
-	.summary = "pages stay writable until a pass finds them unused, then are protected (NetBSD)",
+	.summary = "pages stay writable until a pass finds them unused (NetBSD)",
 	.how_to_clean = how_to_clean,
 	.on_harvest = on_harvest,
 	.breaks = BREAKS(NR_DIRTY_EXACT) | BREAKS(STABLE_PAGES) | BREAKS(NO_HOT_FAULT),
