@@ -119,26 +119,26 @@ static struct page *clean_run(struct clean_run *run, const struct vm_area *vma, 
 static __noinline struct page *clean_run_fast(struct clean_run *run, struct page *page)
 {
 	const u64 usual = PTE_P | PTE_W | PTE_D;
-	pgoff_t stop = run->stop, from = page->index, index = from, to = from;
+	pgoff_t stop = run->stop, from = page->index;
+	struct page *last = NULL;
 	pte_t *ptes = run->ptes;
 	u64 seen = 0;
 
-	for (; index < stop; index = page->index) {
+	do {
+		pgoff_t index = page->index;
 		pte_t old = ptep_get(ptes + index), new = { old.v - (PTE_W | PTE_D) };
 
 		if (unlikely((old.v & usual) != usual || page->dirty != PAGE_DIRTY ||
 			     !ptep_cmpxchg(ptes + index, old, new)))
 			break;
-		to = index;
-		seen++;
+		last = page;
 		page = page->next;
-		if (unlikely(!page))
-			break;
-	}
-	if (seen) {
+		seen++;
+	} while (likely(page && page->index < stop));
+	if (last) {
 		if (!run->cleaned)
 			run->from = from;
-		run->to = to;
+		run->to = last->index;
 		run->seen += seen;
 		run->cleaned += seen;
 		run->taken |= PTE_W | PTE_D;
@@ -154,12 +154,13 @@ static struct page *protect_run(struct clean_run *run, const struct vm_area *vma
 	/* With either of these on, each PTE is checked, or waited at. */
 	if (unlikely(debug_checks || READ_ONCE(delay_armed)))
 		return clean_run(run, vma, page, NULL);
-	while ((page = clean_run_fast(run, page)) && page->index < stop) {
+	while (page && page->index < stop) {
+		page = clean_run_fast(run, page);
+		if (!page || page->index >= stop)
+			break;
 		run->stop = page->index + 1;
 		page = clean_run(run, vma, page, NULL);
 		run->stop = stop;
-		if (!page)
-			break;
 	}
 	return page;
 }
