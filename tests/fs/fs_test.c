@@ -378,6 +378,16 @@ bool fst_disk_sample(struct fst_disk *d, const char *name)
 	return true;
 }
 
+int fst_try_write(const struct fst_disk *d)
+{
+	struct file *file;
+	int err = vfs_open(fst_path(d, "new"), O_RW | FS_O_CREAT, 0644, &file);
+
+	if (!err)
+		file_put(file);
+	return err;
+}
+
 int fst_disk_mount(struct fst_disk *d)
 {
 	return vfs_mount(d->name, NULL, d->path);

@@ -78,6 +78,8 @@ bool fst_disk_make(struct fst_disk *d, const char *name, u64 bytes, u32 block_si
  * "d", not mounted. */
 bool fst_disk_sample(struct fst_disk *d, const char *name);
 int fst_disk_mount(struct fst_disk *d);
+/* Make a file on it: 0, or the error. */
+int fst_try_write(const struct fst_disk *d);
 int fst_disk_umount(struct fst_disk *d);
 void fst_disk_remount(struct fst_disk *d);
 /* The same, and fsck.c judges what is there in between. */

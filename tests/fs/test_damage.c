@@ -8,16 +8,6 @@
 
 #define MIB (1ul << 20)
 
-static int try_write(const struct fst_disk *d)
-{
-	struct file *file;
-	int err = vfs_open(fst_path(d, "new"), O_RW | FS_O_CREAT, 0644, &file);
-
-	if (!err)
-		file_put(file);
-	return err;
-}
-
 /* The inode with this number: 512 to a group, the table behind the bitmaps. */
 static struct ext2_inode *inode_on_disk(const struct fst_disk *d, u64 ino)
 {
@@ -42,7 +32,7 @@ KTEST(damage, damaged_directory_makes_it_read_only)
 		e->rec_len = lengths[i];
 		EXPECT_EQ(fst_disk_mount(&d), 0);
 		EXPECT_EQ(vfs_stat(fst_path(&d, "f"), &st), -EIO);
-		EXPECT_EQ(try_write(&d), -EIO);
+		EXPECT_EQ(fst_try_write(&d), -EIO);
 		EXPECT_EQ(fst_disk_umount(&d), 0);
 		e->rec_len = good;
 		EXPECT_EQ(fst_super(&d)->state, EXT2_STATE_ERROR);
