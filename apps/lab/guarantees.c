@@ -6,8 +6,8 @@
  * A cell that differs, in either direction, fails the run: a promise that is broken in silence is a
  * lie, and one that is given up without need is a mistake in the file.
  */
+#include "apps/lab/axes.h"
 #include "apps/lab/cost.h"
-#include "apps/lab/verdict.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,7 +53,7 @@ bool verdict_case(struct verdict *v, bool kept, const char *fmt, ...)
 	return false;
 }
 
-static const char *word(const struct verdict *v)
+const char *verdict_word(const struct verdict *v)
 {
 	if (v->not_asked || !v->checked)
 		return "not asked";
@@ -85,7 +85,7 @@ static struct {
 	int differ;
 } notes;
 
-static void note(const char *fmt, ...)
+void verdicts_note(const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -105,17 +105,18 @@ static void judge(const char *policy, const struct lab_guarantee *g, const struc
 
 	if (differs) {
 		notes.differ++;
-		note("  %s, %s: declared %s, and is %s%s%s\n", policy, g->name,
-		     given_up ? "broken" : "kept", word(v), v->broken ? ": " : "", v->first);
+		verdicts_note("  %s, %s: declared %s, and is %s%s%s\n", policy, g->name,
+			      given_up ? "broken" : "kept", verdict_word(v), v->broken ? ": " : "",
+			      v->first);
 	} else if (!asked) {
-		note("  %s, %s: not asked: %s\n", policy, g->name,
-		     v->not_asked ? v->not_asked : "it could not be tried");
+		verdicts_note("  %s, %s: not asked: %s\n", policy, g->name,
+			      v->not_asked ? v->not_asked : "it could not be tried");
 	} else if (v->broken) {
-		note("  %s, %s: %s\n", policy, g->name, v->first);
+		verdicts_note("  %s, %s: %s\n", policy, g->name, v->first);
 	}
 	json("{\"lab\":\"guarantee\",\"policy\":\"%s\",\"guarantee\":\"%s\",\"verdict\":\"%s\","
 	     "\"declared\":\"%s\",\"broken\":%u,\"checked\":%u,\"first\":\"%s\"}\n",
-	     policy, g->name, word(v), given_up ? "broken" : "kept", v->broken, v->checked,
+	     policy, g->name, verdict_word(v), given_up ? "broken" : "kept", v->broken, v->checked,
 	     v->not_asked ? v->not_asked : v->first);
 	if (!asked)
 		printf(" %7s", "-");
@@ -163,6 +164,7 @@ static void try_all_policies(void)
 	printf("%s", notes.text);
 	printf("lab: %d cells differ\n", notes.differ);
 	lab_failures += notes.differ;
+	memset(&notes, 0, sizeof(notes));
 	json_flush();
 }
 
@@ -185,7 +187,7 @@ static void try_times(const char *cmtime, const char *policy)
 		fflush(stdout);
 		json("{\"lab\":\"times\",\"cmtime\":\"%s\",\"policy\":\"%s\",\"property\":\"%s\","
 		     "\"verdict\":\"%s\",\"broken\":%u,\"checked\":%u,\"first\":\"%s\"}\n",
-		     cmtime, policy, g->name, word(&v), v.broken, v.checked,
+		     cmtime, policy, g->name, verdict_word(&v), v.broken, v.checked,
 		     v.not_asked ? v.not_asked : v.first);
 	}
 	printf("\n");
@@ -222,4 +224,7 @@ void guarantees_run(void)
 		try_all_policies();
 	if (lab_options.guarantees && lab_options.times)
 		try_all_times();
+	if (lab_options.axes)
+		axes_run();
+	printf("%s", notes.text);
 }

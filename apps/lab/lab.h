@@ -26,7 +26,7 @@ enum lab_advice { LAB_ADVICE_NONE, LAB_ADVICE_STAY, LAB_ADVICE_WILL };
 struct lab_options {
 	const char *policies[LAB_MAX_POLICIES];
 	int nr_policies;
-	uint64_t workloads, guarantees; /* bit masks, in the order of their tables */
+	uint64_t workloads, guarantees, axes; /* bit masks, in the order of their tables */
 	bool times, json, list;
 	enum lab_advice advice;
 	int cpus, rounds, spaces;
@@ -45,6 +45,9 @@ extern struct lab_options lab_options;
 extern const char *lab_dir; /* where files are made: "" for the root, else without a last slash */
 extern int lab_failures;    /* cells that differ, experiments that could not be done */
 
+/* "all", "none" or names with commas between: a bit of *@mask for each nth(n). False: one line said
+ * why (@what). */
+bool parse_names(char *list, const char *(*nth)(int), const char *what, uint64_t *mask);
 /* From the words of a command line (argv[0] is skipped); false: one line said why. @argv's texts
  * are cut up and kept. */
 bool lab_parse(int argc, char **argv);

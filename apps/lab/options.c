@@ -5,8 +5,7 @@
  * "--key value", "--key=value" and "key=value" mean the same, so that the kernel argument
  * lab=policy=all:cpus=2 needs no language of its own. Every default makes a run that ends soon.
  */
-#include "apps/lab/lab.h"
-#include "apps/lab/verdict.h"
+#include "apps/lab/axes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,8 +77,7 @@ static const char *guarantee_name(int n)
 	return lab_guarantees[n].name;
 }
 
-/* "all", "none" or names with commas between: a bit for each. */
-static bool parse_names(char *list, const char *(*nth)(int), const char *what, uint64_t *mask)
+bool parse_names(char *list, const char *(*nth)(int), const char *what, uint64_t *mask)
 {
 	char *name, *rest = list;
 	int n;
@@ -194,6 +192,8 @@ static bool parse_one(const char *key, char *value)
 				   &o->guarantees);
 	if (!strcmp(key, "times"))
 		return parse_bool(value, &o->times);
+	if (!strcmp(key, "axes"))
+		return axes_parse(value, &o->axes);
 	if (!strcmp(key, "json"))
 		return parse_bool(value, &o->json);
 	if (!strcmp(key, "p"))
@@ -237,6 +237,7 @@ static bool all_defaults(void)
 		.p = { 0.1 },
 		.nr_p = 1,
 		.guarantees = ~0ul,
+		.axes = ~0ul,
 		.times = true,
 		.json = !db_init_args()->tty,
 		.advice = LAB_ADVICE_STAY,
@@ -290,6 +291,9 @@ void lab_usage(void)
 	       "workloads:");
 	for (n = 0; lab_workloads[n].name; n++)
 		printf("\n  %-12s %s", lab_workloads[n].name, lab_workloads[n].summary);
+	printf("\naxes (axes=none|all|A,..):");
+	for (n = 0; lab_axes[n].key; n++)
+		printf(" %s", lab_axes[n].key);
 	printf("\nguarantees:");
 	for (n = 0; lab_guarantees[n].name; n++)
 		printf(" %s", lab_guarantees[n].name);

@@ -29,6 +29,9 @@ struct lab_guarantee {
 
 extern const struct lab_guarantee lab_guarantees[];
 
+/* guarantees.c: "kept", "broken" or "not asked"; a line told below the table that is being made. */
+const char *verdict_word(const struct verdict *v);
+void verdicts_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* guarantees.c: all that were asked for, for each policy; then the file times. */
 void guarantees_run(void);
 

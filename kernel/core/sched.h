@@ -43,6 +43,7 @@ struct thread {
 	bool queued;		 /* r: in a run queue, or on the way to one */
 	bool on_cpu;		 /* a: its stack is in use by a CPU */
 	bool pinned;		 /* s */
+	bool killed;		 /* a: thread_kill() */
 	u32 cpu;		 /* r: where it runs or last ran */
 	u32 id;			 /* s */
 	char name[THREAD_NAME];	 /* s */
@@ -91,6 +92,18 @@ int thread_join(struct thread *t);
 void thread_put(struct thread *t);
 /* End the current thread. Asserts that it holds no lock. */
 __noreturn void thread_exit(int code);
+/*
+ * End @t (referenced) as soon as it is where it may end: it leaves a killable sleep at once, and
+ * ends, its locks released, at the next point at which a program's thread asks thread_killed().
+ * A thread of the kernel that never asks goes on. Any context.
+ */
+void thread_kill(struct thread *t);
+static inline bool thread_killed(void)
+{
+	return unlikely(READ_ONCE(current_thread()->killed));
+}
+/* Sleep until @when, or until killed: false. May sleep. */
+bool sleep_until_killable(ktime_t when);
 /* First C code of a new thread; called by arch_prepare_stack's trampoline. */
 __noreturn void thread_start(struct thread *t);
 

@@ -43,6 +43,8 @@ enum sync_mode {
  * | readpages		| filemap.c		| page locks of the list (invalidate r)	|
  * | prepare_write	| filemap.c, memory.c	| page (i_rwsem w if from write())	|
  * | writepages		| writeback.c		| none; every page has PG_writeback	|
+ * | invalidate_page	| truncate.c		| page					|
+ * | release_page	| truncate.c, reclaim	| page					|
  * | fsync		| msync.c, file.c	| none					|
  * | write_inode	| writeback.c		| none					|
  * | flush_cmtime	| flusher.c		| none					|
@@ -70,6 +72,13 @@ struct address_space_operations {
 	 */
 	void (*writepages)(struct address_space *mapping, struct page_list *pages,
 			   struct writeback_control *wbc);
+	/* The locked @page leaves the file, and with it whatever was stored to it: what
+	 * prepare_write() reserved for it goes back. No PTE maps it, no I/O is under way. NULL:
+	 * nothing to do. */
+	void (*invalidate_page)(struct address_space *mapping, struct page *page);
+	/* May the locked, clean, unmapped @page leave the cache? 0, and then it does; or -EBUSY: it
+	 * stays, and who asked is told (P21). Does not wait. NULL: it may. */
+	int (*release_page)(struct address_space *mapping, struct page *page);
 	/* Make [first, last] (pages) durable: data, blocks, size; SYNC_FULL: times too; then the
 	 * device's cache. @why: HARVEST_MSYNC or HARVEST_FSYNC. 0 or the first error. NULL: nothing
 	 * to do (ramfs). */

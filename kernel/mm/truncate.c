@@ -41,12 +41,19 @@ static bool drop_page(struct address_space *mapping, struct page *page, enum dro
 		gone = false;
 		goto out;
 	}
+	if (mode == DROP_CLEAN_ONLY && mapping->a_ops->release_page &&
+	    mapping->a_ops->release_page(mapping, page)) {
+		gone = false;
+		goto out;
+	}
 	wait_on_page_writeback(page);
 	/* A fault that had looked at the old size may have mapped it after the first unmapping; it
 	 * held the page lock then, we hold it now. */
 	if (atomic_load(&page->mapcount))
 		unmap_mapping_range(mapping, page->index, page->index, ZAP_FILE_ONLY);
 	cancel_page_dirty(page);
+	if (mode == DROP_DIRTY && mapping->a_ops->invalidate_page)
+		mapping->a_ops->invalidate_page(mapping, page);
 	remove_from_page_cache(page);
 out:
 	unlock_page(page);

@@ -2,7 +2,7 @@
 """lines - what did the kernel's laboratory print, and what do the words in it mean?
 
 The program `lab` prints one JSON object per line, {"lab":KIND,...}, KIND one of begin, cost,
-latency, guarantee, times, end. Everything that reads, shows or explains them takes names, order
+latency, guarantee, times, axis, end. Everything that reads, shows or explains them takes names, order
 and meaning from here. A result file (lab.json) is
 
     {"laboratory": 1, "made": {...}, "boots": [{...}], "lines": [{...}]}
@@ -14,7 +14,7 @@ same in every run) or "threads" (each CPU is a thread of the host; counts vary a
 import json
 
 VERSION = 1
-KINDS = ("begin", "cost", "latency", "guarantee", "times", "end")
+KINDS = ("begin", "cost", "latency", "guarantee", "times", "axis", "end")
 
 # What is chosen, in the order in which it is shown; all else on a cost line is measured.
 PARAMETERS = {
