@@ -15,6 +15,7 @@ struct lab_options lab_options;
 
 /* Shared with text that --set, --policy leave in place. */
 static char old_values[LAB_MAX_SETS][64];
+static bool axes_named; /* axes= was given */
 
 static bool refuse(const char *what, const char *why)
 {
@@ -98,6 +99,17 @@ bool parse_names(char *list, const char *(*nth)(int), const char *what, uint64_t
 			return refuse(name, what);
 	}
 	return true;
+}
+
+/* A bit for each name. */
+static uint64_t every(const char *(*nth)(int))
+{
+	uint64_t mask = 0;
+	int n;
+
+	for (n = 0; nth(n); n++)
+		mask |= 1ul << n;
+	return mask;
 }
 
 static bool parse_p(char *list)
@@ -192,8 +204,10 @@ static bool parse_one(const char *key, char *value)
 				   &o->guarantees);
 	if (!strcmp(key, "times"))
 		return parse_bool(value, &o->times);
-	if (!strcmp(key, "axes"))
+	if (!strcmp(key, "axes")) {
+		axes_named = true;
 		return axes_parse(value, &o->axes);
+	}
 	if (!strcmp(key, "json"))
 		return parse_bool(value, &o->json);
 	if (!strcmp(key, "p"))
@@ -236,8 +250,7 @@ static bool all_defaults(void)
 		.seed = 1,
 		.p = { 0.1 },
 		.nr_p = 1,
-		.guarantees = ~0ul,
-		.axes = ~0ul,
+		.guarantees = every(guarantee_name),
 		.times = true,
 		.json = !db_init_args()->tty,
 		.advice = LAB_ADVICE_STAY,
@@ -252,6 +265,7 @@ bool lab_parse(int argc, char **argv)
 
 	if (!all_defaults())
 		return false;
+	axes_named = false;
 	for (i = 1; i < argc; i++) {
 		char *key = argv[i], *value;
 
@@ -271,6 +285,9 @@ bool lab_parse(int argc, char **argv)
 		if (!parse_one(key, value))
 			return false;
 	}
+	/* Who names guarantees, or wants none, did not ask for other tables. */
+	if (!axes_named && lab_options.guarantees == every(guarantee_name))
+		lab_options.axes = ~0ul;
 	return true;
 }
 

@@ -63,6 +63,12 @@ GUARANTEES = {
     "no_hot_fault": ("hot fault", "a page that is stored to for ever faults only once"),
     "throttled": ("throttle", "pages that may be dirty stay below the limit"),
 }
+# Arguments whose values promise something under every policy: apps/lab/axes.c.
+AXES = {
+    "alloc": "when blocks are found for a hole",
+    "wberr": "what a failed write leaves",
+    "dio": "direct I/O and mappings",
+}
 VERDICTS = ("broken", "kept", "not asked")  # the worst first
 
 
@@ -81,8 +87,8 @@ def parse(text):
 
 
 def differs(line):
-    """Is this a cell of the guarantee table that is not what the policy's file declares?"""
-    return (line["lab"] == "guarantee" and line.get("verdict") in ("kept", "broken")
+    """Is this a cell that is not what is declared: by the policy's file, or for the axis?"""
+    return (line["lab"] in ("guarantee", "axis") and line.get("verdict") in ("kept", "broken")
             and line.get("declared") in ("kept", "broken")
             and line["verdict"] != line["declared"])
 

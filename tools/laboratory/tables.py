@@ -116,20 +116,30 @@ def verdict_table(found, of="guarantee", known=()):
                    for name, cells in rows.items()]
 
 
-def times_table(found):
-    """The same for file times: (properties, rows); policies whose cells are alike share a row."""
+def by_value_table(found, key, known=()):
+    """The same for each value of @key: (properties, rows); policies that are alike share a row."""
     names, rows = None, []
-    for cmtime in lines.in_order([x["cmtime"] for x in found], lines.CMTIMES):
-        names, plain = verdict_table([x for x in found if x["cmtime"] == cmtime], "property",
+    for value in lines.in_order([x[key] for x in found], known):
+        names, plain = verdict_table([x for x in found if x[key] == value], "property",
                                      lines.in_order([x["property"] for x in found], ()))
         alike = {}
         for policy, cells in plain:
-            key = tuple(c and c["verdict"] for c in cells)
-            alike.setdefault(key, ([], cells))[0].append(policy)
+            verdicts = tuple(c and c["verdict"] for c in cells)
+            alike.setdefault(verdicts, ([], cells))[0].append(policy)
         for policies, cells in alike.values():
             who = "every policy" if len(alike) == 1 else ", ".join(policies)
-            rows.append((f"{cmtime}: {who}", cells))
+            rows.append((f"{value}: {who}", cells))
     return names, rows
+
+
+def times_table(found):
+    return by_value_table(found, "cmtime", lines.CMTIMES)
+
+
+def axis_tables(found):
+    """For each axis: (its key, properties, rows)."""
+    return [(axis, *by_value_table([x for x in found if x["axis"] == axis], "value"))
+            for axis in lines.in_order([x["axis"] for x in found], lines.AXES)]
 
 
 def cell_text(line):
@@ -179,6 +189,12 @@ def verdict_text(names, rows, title):
     return [title, *(f"  {x}" for x in aligned(body)), ""]
 
 
+def differing(line):
+    if line["lab"] == "axis":
+        return f"{line['axis']}={line['value']}, {line['policy']}: {line['property']}"
+    return f"{line['policy']}: {line['guarantee']}"
+
+
 def text(result):
     """All tables, as lines."""
     out = []
@@ -192,8 +208,11 @@ def text(result):
     times = lines.select(result["lines"], "times")
     if times:
         out += verdict_text(*times_table(times), "file times, for each cmtime:")
-    for line in filter(lines.differs, found):
-        out.append(f"{line['policy']}: {line['guarantee']} is {line['verdict']}, declared "
+    axes = lines.select(result["lines"], "axis")
+    for axis, names, rows in axis_tables(axes):
+        out += verdict_text(names, rows, f"{axis}=: {lines.AXES.get(axis, '')}")
+    for line in filter(lines.differs, found + axes):
+        out.append(f"{differing(line)} is {line['verdict']}, declared "
                    f"{line['declared']}" + (f"; first case: {line['first']}"
                                             if line.get("first") else ""))
     return out
