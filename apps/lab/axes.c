@@ -3,8 +3,8 @@
  * axes.c - what the values of an argument keep and break, under each policy.
  *
  * An axis that is not the policy's own (alloc=, wberr=, dio=) promises something for each of its
- * values. Each is tried under each policy; a cell that differs from what is declared here, in either
- * direction, fails the run as a policy's own cell does (guarantees.c).
+ * values. Each is tried under each policy; a cell that differs from what is declared here, in
+ * either direction, fails the run as a policy's own cell does (guarantees.c).
  */
 #include "apps/lab/axes.h"
 #include "apps/lab/cost.h"

@@ -2,8 +2,8 @@
 """lines - what did the kernel's laboratory print, and what do the words in it mean?
 
 The program `lab` prints one JSON object per line, {"lab":KIND,...}, KIND one of begin, cost,
-latency, guarantee, times, axis, end. Everything that reads, shows or explains them takes names, order
-and meaning from here. A result file (lab.json) is
+latency, guarantee, times, axis, end. Everything that reads, shows or explains them takes names,
+order and meaning from here. A result file (lab.json) is
 
     {"laboratory": 1, "made": {...}, "boots": [{...}], "lines": [{...}]}
 

@@ -206,8 +206,9 @@ def guarantees(result):
         out += ["<h2>File times</h2><p>For each cmtime=; policies that come out alike share a "
                 "row.</p>", verdicts(*tables.times_table(times))]
     for axis, names, rows in tables.axis_tables(lines.select(result["lines"], "axis")):
-        out += [f"<h2>{esc(axis)}=</h2><p>{esc(lines.AXES.get(axis, ''))}, for each value; policies "
-                "that come out alike share a row. A framed cell is not what is declared.</p>",
+        out += [f"<h2>{esc(axis)}=</h2><p>{esc(lines.AXES.get(axis, ''))}, for each value; "
+                "policies that come out alike share a row. A framed cell is not what is "
+                "declared.</p>",
                 verdicts(names, rows)]
     return "".join(out)
 
