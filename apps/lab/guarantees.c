@@ -127,7 +127,26 @@ static void judge(const char *policy, const struct lab_guarantee *g, const struc
 	fflush(stdout);
 }
 
-static void try_policy(const char *policy)
+/* Guarantees side by side in one table. */
+#define TABLE_COLUMNS 10
+
+/* The asked-for guarantees from number @from on that one table holds; *@next: where it ends. */
+static uint64_t one_table(int from, int *next)
+{
+	uint64_t mask = 0;
+	int n, columns = 0;
+
+	for (n = from; lab_guarantees[n].name && columns < TABLE_COLUMNS; n++) {
+		if (!(lab_options.guarantees >> n & 1))
+			continue;
+		mask |= 1ul << n;
+		columns++;
+	}
+	*next = n;
+	return mask;
+}
+
+static void try_policy(const char *policy, uint64_t columns)
 {
 	const struct lab_guarantee *g;
 	int n;
@@ -137,7 +156,7 @@ static void try_policy(const char *policy)
 	for (n = 0; (g = &lab_guarantees[n])->name; n++) {
 		struct verdict v = { .checked = 0 };
 
-		if (!(lab_options.guarantees >> n & 1))
+		if (!(columns >> n & 1))
 			continue;
 		g->try(&v);
 		judge(policy, g, &v);
@@ -145,22 +164,31 @@ static void try_policy(const char *policy)
 	printf("\n");
 }
 
-static void try_all_policies(void)
+static void try_columns(uint64_t columns)
 {
 	int n;
 
-	printf("\nguarantees: kept; 12 x: broken 12 times, as the policy's file says; !: the file "
-	       "says otherwise\n%-15s",
-	       "policy");
+	printf("\n%-15s", "policy");
 	for (n = 0; lab_guarantees[n].name; n++) {
-		if (lab_options.guarantees >> n & 1)
+		if (columns >> n & 1)
 			printf(" %7s", lab_guarantees[n].shown);
 	}
 	printf("\n");
 	for (n = 0; n < lab_options.nr_policies; n++) {
 		if (!db_policy_choose(lab_options.policies[n]))
-			try_policy(lab_options.policies[n]);
+			try_policy(lab_options.policies[n], columns);
 	}
+}
+
+static void try_all_policies(void)
+{
+	uint64_t columns;
+	int n = 0;
+
+	printf("\nguarantees: kept; 12 x: broken 12 times, as the policy's file says; !: the file "
+	       "says otherwise\n");
+	while ((columns = one_table(n, &n)))
+		try_columns(columns);
 	printf("%s", notes.text);
 	printf("lab: %d cells differ\n", notes.differ);
 	lab_failures += notes.differ;
