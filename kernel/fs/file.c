@@ -83,6 +83,7 @@ int inode_truncate(struct inode *inode, u64 size)
 
 	if (inode->sb->read_only)
 		return -EROFS;
+	inode_dio_wait(inode);
 	err = truncate_setsize(&inode->data, size);
 	if (err)
 		return err;

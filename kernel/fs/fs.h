@@ -121,6 +121,8 @@ struct inode {
 	 * when all that is on the disk. A flag cannot say it: of two fsyncs, the second must not
 	 * return because the first has taken the flag and is still writing. */
 	u64 meta_gen, time_gen, synced_meta, synced_time;
+	int dio;			    /* a: direct reads and writes under way; below */
+	struct wait_queue dio_wait;	    /* for it to become 0 */
 	const struct inode_operations *ops; /* s */
 	void *fs;			    /* s: the file system's own part */
 	TAILQ_ENTRY(inode) link, hash, lru; /* l */
@@ -240,6 +242,25 @@ void inode_delete_orphans(struct super_block *sb);
 void inode_trim(struct super_block *sb);
 /* Memory is out: forget what can be read again, used files' clean pages too. No page locked. */
 void inode_reclaim(struct super_block *sb);
+/*
+ * Direct I/O goes to blocks that no page lock and no PG_writeback keeps in the file (rule 103). So
+ * it is counted: from before it asks for blocks, with i_rwsem held (read or write), until its last
+ * request has ended (any context, the inode still referenced). Who frees blocks waits, with i_rwsem
+ * held for write, so that none begins meanwhile. May sleep.
+ */
+static inline void inode_dio_begin(struct inode *inode)
+{
+	atomic_inc(&inode->dio);
+}
+static inline void inode_dio_end(struct inode *inode)
+{
+	if (atomic_dec_and_test(&inode->dio))
+		wake_up(&inode->dio_wait);
+}
+static inline void inode_dio_wait(struct inode *inode)
+{
+	wait_event(&inode->dio_wait, !atomic_load(&inode->dio));
+}
 /* Size or blocks changed (after they did): meta_gen, AS_DIRTY_META, dirty list. Any locks of
  * RANK_PAGE and above, RANK_FS_ALLOC. */
 void inode_mark_meta(struct inode *inode);

@@ -85,6 +85,7 @@ static struct inode *new_inode(struct super_block *sb, u64 ino, u32 state)
 	inode->ops = sb->inode_ops;
 	rwsem_init(&inode->i_rwsem, "i_rwsem", RANK_I_RWSEM);
 	spin_init(&inode->time_lock, "time_lock", RANK_INODE_LIST);
+	wait_queue_init(&inode->dio_wait, "dio_wait");
 	mapping_init(&inode->data, sb->a_ops, inode, ino, sb->dev ? &sb->dev->wb : NULL);
 	if (!sb->dev)
 		inode->data.flags |= 1ul << AS_NO_WRITEBACK;
