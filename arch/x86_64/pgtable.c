@@ -173,45 +173,57 @@ static void chain_free(struct table_chain *chain)
 	}
 }
 
-static bool table_empty(const pte_t *table)
+/* [start, end): where tables may have become needless; [floor, ceiling): where nothing is mapped. */
+struct hole {
+	vaddr_t start, end, floor, ceiling;
+};
+
+/* @table, of @level, to which nothing leads any more, and all below it. */
+static void chain_add_all(struct table_chain *chain, pte_t *table, unsigned int level)
 {
-	for (unsigned int i = 0; i < PTES_PER_TABLE; i++)
-		if (pte_present(ptep_get(&table[i])))
-			return false;
-	return true;
+	for (unsigned int i = 0; i < PTES_PER_TABLE && (level || debug_checks); i++) {
+		pte_t e = ptep_get(&table[i]);
+
+		BUG_ON(!level && !pte_vacant(e)); /* a page is still mapped */
+		if (level && pte_present(e))
+			chain_add_all(chain, table_of(e), level - 1);
+	}
+	chain_add(chain, table);
 }
 
-/* Unlink the empty tables below @table (of @level, its first entry maps @base) in [start, end). */
-static void unlink_tables(pte_t *table, unsigned int level, vaddr_t base, vaddr_t start,
-			  vaddr_t end, struct table_chain *chain)
+/* Unlink what the hole holds of the tables below @table (of @level, its first entry maps @base). */
+static void unlink_tables(pte_t *table, unsigned int level, vaddr_t base, const struct hole *hole,
+			  struct table_chain *chain)
 {
-	unsigned int i = start > base ? (start - base) / span(level) : 0;
+	unsigned int i = hole->start > base ? (hole->start - base) / span(level) : 0;
 
-	for (; i < PTES_PER_TABLE && base + i * span(level) < end; i++) {
+	for (; i < PTES_PER_TABLE && base + i * span(level) < hole->end; i++) {
 		vaddr_t first = base + i * span(level);
 		pte_t e = ptep_get(&table[i]);
 
 		if (!pte_present(e))
 			continue;
-		if (level > 1)
-			unlink_tables(table_of(e), level - 1, first, start, end, chain);
-		if (first < start || first + span(level) > end || !table_empty(table_of(e)))
-			continue;
-		ptep_get_and_clear(&table[i]);
-		chain_add(chain, table_of(e));
+		if (first >= hole->floor && first + span(level) <= hole->ceiling) {
+			ptep_get_and_clear(&table[i]);
+			chain_add_all(chain, table_of(e), level - 1);
+		} else if (level > 1) {
+			unlink_tables(table_of(e), level - 1, first, hole, chain);
+		}
 	}
 }
 
-void pgtable_free_range(struct pgtable *pgt, vaddr_t start, vaddr_t end)
+void pgtable_free_range(struct pgtable *pgt, vaddr_t start, vaddr_t end, vaddr_t floor,
+			vaddr_t ceiling)
 {
+	const struct hole hole = { start, end, floor, ceiling };
 	TLB_BATCH(batch, TLB_WHY_ZAP);
 	struct table_chain chain = { NULL, 0 };
 
-	BUG_ON(end > USER_END);
-	if (end - start < span(1))
+	BUG_ON(floor > start || end > ceiling || ceiling > USER_END);
+	if (ceiling - floor < span(1))
 		return;
 	spin_lock(&pgt->lock);
-	unlink_tables(pgt->root, TOP_LEVEL, 0, start, end, &chain);
+	unlink_tables(pgt->root, TOP_LEVEL, 0, &hole, &chain);
 	pgt->nr_tables -= chain.nr;
 	spin_unlock(&pgt->lock);
 	if (!chain.nr)
@@ -228,9 +240,9 @@ static void free_tables(pte_t *table, unsigned int level, unsigned int nr)
 	for (unsigned int i = 0; i < nr; i++) {
 		pte_t e = table[i];
 
+		BUG_ON(level == 0 && !pte_vacant(e)); /* a page is still mapped */
 		if (!pte_present(e))
 			continue;
-		BUG_ON(level == 0); /* a page is still mapped */
 		free_tables(table_of(e), level - 1, PTES_PER_TABLE);
 		free_table(table_of(e));
 	}

@@ -107,10 +107,15 @@ static inline unsigned int ptes_left(vaddr_t va)
 	return PTES_PER_TABLE - ((va >> PAGE_SHIFT) & (PTES_PER_TABLE - 1));
 }
 
-/* Free the tables that lie wholly in [start, end) and hold no present PTE. The caller has zapped
- * and flushed, holds mmap_lock for write; does its own shootdown with freed tables (tlb_batch).
- * May sleep. */
-void pgtable_free_range(struct pgtable *pgt, vaddr_t start, vaddr_t end);
+/*
+ * [@start, @end) was unmapped, and nothing is mapped in [@floor, @ceiling) around it: free the
+ * tables of the former that lie wholly in the latter. Those that lie in it elsewhere were freed
+ * before: a table is only made for a page of an area. So nothing is looked at but tables that go
+ * and those above them. The caller has zapped and flushed, holds mmap_lock for write; does its own
+ * shootdown with freed tables (tlb_batch). May sleep.
+ */
+void pgtable_free_range(struct pgtable *pgt, vaddr_t start, vaddr_t end, vaddr_t floor,
+			vaddr_t ceiling);
 
 /* Map or unmap kernel addresses (vmap, device registers, vmemmap), 4 KiB each; @bits without
  * PTE_P. 0 or -ENOMEM (nothing mapped). Unmapping does not flush: the caller does,

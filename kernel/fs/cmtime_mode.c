@@ -131,9 +131,13 @@ void inode_unmapped(struct inode *inode)
 static void heed_mode(struct inode *inode)
 {
 	unsigned int mode = atomic_load(&cmtime_mode);
+	bool want = mode == CMTIME_EAGER || mode == CMTIME_MEMORY || mode == CMTIME_QUERY;
+	unsigned long flags = READ_ONCE(inode->data.flags);
 
-	mapping_want_notes(&inode->data,
-			   mode == CMTIME_EAGER || mode == CMTIME_MEMORY || mode == CMTIME_QUERY);
+	/* Nobody is told, and nobody wants to be: each mmap comes by here. */
+	if (likely(!want && !(flags & (1ul << AS_NOTE_STORE | 1ul << AS_ARMED))))
+		return;
+	mapping_want_notes(&inode->data, want);
 	if (mode == CMTIME_QUERY)
 		mapping_arm(&inode->data);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * area.h - what mm.c, mmap.c and madvise.c share about one area. Nobody else includes this.
+ * area.h - what the calls that change areas share about one area: mm.c, mmap.c, mprotect.c,
+ * mremap.c, madvise.c, mm_fork.c. Nobody else includes this.
+ *
+ * Everywhere: mmap_lock of the address space is held for write.
  */
 #ifndef KERNEL_MM_AREA_H
 #define KERNEL_MM_AREA_H
@@ -9,16 +12,35 @@
 
 RB_PROTOTYPE(vm_area_tree, vm_area, link, area_cmp);
 
-/* mmap.c. mmap_lock w. Out of the address space's tree; its PTEs and its place in i_mmap stay, so
- * that cleaning still finds what has not been zapped yet. */
-void area_unlink(struct vm_area *vma);
-/* Zapped and unlinked: out of i_mmap, closed, freed. */
-void area_free(struct vm_area *vma);
+/* Into the address space's tree and into i_mmap; start, end, pgoff, mapping are set. */
+void area_link(struct vm_area *vma);
+/* All of it goes: PTEs, its places in both trees, what it holds, itself. True: it had tables, and
+ * area_free_tables() has work. */
+bool area_remove(struct vm_area *vma);
+/* A copy that is in no tree and holds nothing (ops->open is the caller's); NULL: no memory. */
+struct vm_area *area_copy(const struct vm_area *vma);
+/* The area ends at @end from now on, with its PTEs beyond gone already or another's. */
+void area_set_end(struct vm_area *vma, vaddr_t end);
 
-/* Two areas that a cut may need, had before mmap_lock: 0 or -ENOMEM. What is left goes back. */
-int area_get_spares(struct vm_area **spares);
-void area_put_spares(struct vm_area **spares);
-/* mmap_lock w. Cut so that no area crosses @start or @end; spares that are used become NULL. */
-void area_cut_at(struct mm *mm, vaddr_t start, vaddr_t end, struct vm_area **spares);
+/* Cut so that no area crosses @start or @end. 0, or -ENOMEM: nothing changed. */
+int area_cut_at(struct mm *mm, vaddr_t start, vaddr_t end);
+/* Join neighbours that differ in nothing any more, wherever they meet in [@start, @end]. Areas of
+ * the range may be freed: look them up again. Cannot fail. */
+void area_join_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/* Addresses that a program may map. */
+static inline bool area_range_ok(vaddr_t addr, u64 len)
+{
+	return addr >= USER_START && len <= USER_END && addr <= USER_END - len;
+}
+
+/* Where @len bytes go: @hint if nothing is mapped there, else wherever there is room; 0: there is
+ * none. */
+vaddr_t area_find_room(struct mm *mm, vaddr_t hint, u64 len);
+/* [@start, @end) was unmapped: free the tables of it that no area needs any more. */
+void area_free_tables(struct mm *mm, vaddr_t start, vaddr_t end);
+/* mmap.c. Take away all that is mapped in [@start, @end), but not its tables; *@touched (false
+ * before): there were some. -ENOMEM: nothing changed. */
+int unmap_locked(struct mm *mm, vaddr_t start, vaddr_t end, bool *touched);
 
 #endif

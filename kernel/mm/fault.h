@@ -13,19 +13,19 @@
 vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error);
 
 /*
- * memory.c. Remove the PTEs of [start, end) of @vma: exchange, note D (PG_d_seen), flush, then drop
- * mapcounts and references (rules 55, 56; design section 6). For shared areas i_mmap_rwsem is held
- * for write from the first exchange until the flush is acknowledged, by this function. The caller
- * holds mmap_lock for write, or is the last user. May sleep.
- */
-void zap_range(struct vm_area *vma, vaddr_t start, vaddr_t end);
-
-/*
- * memory.c. Remove every PTE of @mapping in file pages [first, last], in all address spaces. With
- * ZAP_COWS private copies go too (truncate), else only the file's own pages. No mmap_lock needed.
- * May sleep.
+ * zap.c. Remove the PTEs of [start, end) of @vma: exchange, note D (PG_d_seen), flush, then drop
+ * mapcounts and references (rules 55, 56; design section 6). With ZAP_COWS private copies and
+ * anonymous pages go too (munmap, truncate), else only the file's own pages. For areas that map a
+ * file i_mmap_rwsem is held for write from the first exchange until the flush is acknowledged, by
+ * this function. The caller holds mmap_lock for write, or is the last user. May sleep.
  */
 enum zap_cows { ZAP_FILE_ONLY, ZAP_COWS };
+void zap_range(struct vm_area *vma, vaddr_t start, vaddr_t end, enum zap_cows cows);
+/* The same for all of @vma, and its place in i_mmap. True: it had page tables. */
+bool zap_area(struct vm_area *vma);
+
+/* zap.c. Remove every PTE of @mapping in file pages [first, last], in all address spaces. No
+ * mmap_lock needed. May sleep. */
 void unmap_mapping_range(struct address_space *mapping, pgoff_t first, pgoff_t last,
 			 enum zap_cows cows);
 

@@ -41,22 +41,24 @@ static void mark_area(struct vm_area *vma, const struct marks *marks)
  * not mapped, and the rest was marked; or no memory, and nothing was. */
 static int mark_range(struct mm *mm, vaddr_t start, vaddr_t end, const struct marks *marks)
 {
-	struct vm_area *spares[2], *vma;
+	struct vm_area *vma;
 	vaddr_t at = start;
-	int err = area_get_spares(spares);
+	int err;
 
-	if (err)
-		return err;
 	down_write(&mm->mmap_lock);
-	area_cut_at(mm, start, end, spares);
+	err = area_cut_at(mm, start, end);
+	if (err) {
+		up_write(&mm->mmap_lock);
+		return err;
+	}
 	for (vma = find_vma_from(mm, start); vma && vma->start < end; vma = next_vma(vma)) {
 		if (vma->start > at)
 			err = -ENOMEM;
 		mark_area(vma, marks);
 		at = vma->end;
 	}
+	area_join_range(mm, start, end);
 	up_write(&mm->mmap_lock);
-	area_put_spares(spares);
 	return at < end ? -ENOMEM : err;
 }
 

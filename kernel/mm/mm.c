@@ -49,11 +49,8 @@ void mm_put(struct mm *mm)
 	if (!atomic_dec_and_test(&mm->refs))
 		return;
 	down_write(&mm->mmap_lock);
-	while ((vma = RB_MIN(vm_area_tree, &mm->areas))) {
-		area_unlink(vma);
-		zap_range(vma, vma->start, vma->end);
-		area_free(vma);
-	}
+	while ((vma = RB_MIN(vm_area_tree, &mm->areas)))
+		area_remove(vma);
 	up_write(&mm->mmap_lock);
 	pgtable_destroy(&mm->pgt);
 	kfree(mm);

@@ -45,7 +45,7 @@ static vaddr_t zap_table(struct vm_area *vma, pte_t *ptep, vaddr_t va, vaddr_t e
 		struct page *page;
 
 		old = ptep_get(ptep);
-		if (!pte_present(old))
+		if (pte_vacant(old))
 			continue;
 		page = phys_to_page(pte_paddr(old));
 		if (z->cows == ZAP_FILE_ONLY && page->mapping != vma->mapping)
@@ -110,17 +110,33 @@ static vaddr_t zap_round(struct vm_area *vma, vaddr_t va, vaddr_t end, enum zap_
 	return va;
 }
 
-void zap_range(struct vm_area *vma, vaddr_t start, vaddr_t end)
+void zap_range(struct vm_area *vma, vaddr_t start, vaddr_t end, enum zap_cows cows)
 {
 	struct address_space *mapping = vma->mapping;
 
 	while (start < end) {
 		if (mapping)
 			down_write(&mapping->i_mmap_rwsem);
-		start = zap_round(vma, start, end, ZAP_COWS);
+		start = zap_round(vma, start, end, cows);
 		if (mapping)
 			up_write(&mapping->i_mmap_rwsem);
 	}
+}
+
+bool zap_area(struct vm_area *vma)
+{
+	struct address_space *mapping = vma->mapping;
+	vaddr_t first = pgtable_next_table(&vma->mm->pgt, vma->start, vma->end);
+
+	/* No table: nobody ever had a PTE here, and nothing is owed to any CPU. */
+	if (first < vma->end)
+		zap_range(vma, first, vma->end, ZAP_COWS);
+	if (mapping) {
+		down_write(&mapping->i_mmap_rwsem);
+		i_mmap_remove(&mapping->i_mmap, &vma->i_node);
+		up_write(&mapping->i_mmap_rwsem);
+	}
+	return first < vma->end;
 }
 
 void unmap_mapping_range(struct address_space *mapping, pgoff_t first, pgoff_t last,

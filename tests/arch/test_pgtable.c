@@ -183,7 +183,7 @@ KTEST(pgtable, next_table_skips_holes_and_nothing_else)
 
 /* --- given back --- */
 
-KTEST(pgtable, free_range_takes_empty_tables_that_lie_wholly_inside)
+KTEST(pgtable, free_range_takes_tables_that_lie_wholly_in_the_hole)
 {
 	struct page *page = alloc_page(ALLOC_ZERO);
 	struct pgtable pgt;
@@ -195,22 +195,26 @@ KTEST(pgtable, free_range_takes_empty_tables_that_lie_wholly_inside)
 		EXPECT(pgtable_walk_alloc(&pgt, BASE + i * MIB2));
 	EXPECT_EQ(pgt.nr_tables, 6);
 	/* Parts of tables: nothing goes. */
-	pgtable_free_range(&pgt, BASE + PAGE_SIZE, BASE + MIB2);
-	pgtable_free_range(&pgt, BASE, BASE + MIB2 - PAGE_SIZE);
+	pgtable_free_range(&pgt, BASE + PAGE_SIZE, BASE + MIB2, BASE + PAGE_SIZE, BASE + MIB2);
+	pgtable_free_range(&pgt, BASE, BASE + PAGE_SIZE, BASE, BASE + MIB2 - PAGE_SIZE);
 	EXPECT_EQ(pgt.nr_tables, 6);
 	/* One whole table and two halves: one goes, its parents stay. */
-	pgtable_free_range(&pgt, BASE + MIB2 / 2, BASE + 2 * MIB2 + MIB2 / 2);
+	pgtable_free_range(&pgt, BASE + MIB2 / 2, BASE + 2 * MIB2 + MIB2 / 2, BASE + MIB2 / 2,
+			   BASE + 2 * MIB2 + MIB2 / 2);
 	EXPECT_EQ(pgt.nr_tables, 5);
 	EXPECT(!pgtable_walk(&pgt, BASE + MIB2));
 	EXPECT(pgtable_walk(&pgt, BASE) && pgtable_walk(&pgt, BASE + 2 * MIB2));
-	/* A table in use stays, and what is above it. */
+	/* One page of a hole: its table goes; a table in use beside the hole stays, and what is
+	 * above it. */
 	used = pgtable_walk_alloc(&pgt, BASE + 3 * MIB2);
 	ptep_set_absent(used, pte_make(page_to_phys(page), PTE_P | PTE_NX));
-	pgtable_free_range(&pgt, 0, USER_END);
+	pgtable_free_range(&pgt, BASE, BASE + PAGE_SIZE, 0, BASE + 3 * MIB2);
+	EXPECT_EQ(pgt.nr_tables, 4);
+	pgtable_free_range(&pgt, BASE + 2 * MIB2, BASE + 3 * MIB2, 0, BASE + 3 * MIB2);
 	EXPECT_EQ(pgt.nr_tables, 3);
 	EXPECT(pgtable_walk(&pgt, BASE + 3 * MIB2) == used);
 	ptep_get_and_clear(used);
-	pgtable_free_range(&pgt, 0, USER_END);
+	pgtable_free_range(&pgt, BASE + 3 * MIB2, BASE + 3 * MIB2 + PAGE_SIZE, 0, USER_END);
 	EXPECT_EQ(pgt.nr_tables, 0);
 	EXPECT(!pgtable_walk(&pgt, BASE));
 	/* And all can be made again. */

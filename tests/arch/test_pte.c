@@ -179,7 +179,7 @@ static bool model_needs_flush(const struct model *old, const struct model *new)
 	if (!old->is[P])
 		return false;
 	return !new->is[P] || old->frame != new->frame || (old->is[W] && !new->is[W]) ||
-	       (old->is[D] && !new->is[D]);
+	       (old->is[D] && !new->is[D]) || (!old->is[NX] && new->is[NX]);
 }
 
 static struct model the_old;

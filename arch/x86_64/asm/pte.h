@@ -24,7 +24,8 @@ typedef struct {
 #define PTE_D	 (1UL << 6)
 #define PTE_PS	 (1UL << 7)
 #define PTE_G	 (1UL << 8)
-#define PTE_SOFT (1UL << 9) /* software's own: of entries that point to leaf tables, harvest.c */
+#define PTE_SOFT (1UL << 9)  /* software's own: of entries that point to leaf tables, harvest.c */
+#define PTE_HELD (1UL << 10) /* software's own: of leaves without P, pte_mkheld() */
 #define PTE_NX	 (1UL << 63)
 #define PTE_ADDR 0x000ffffffffff000UL
 
@@ -44,6 +45,31 @@ static inline bool pte_present(pte_t p)
 static inline bool pte_none(pte_t p)
 {
 	return !(p.v & ~(PTE_A | PTE_D));
+}
+
+/*
+ * Held: no CPU may use the entry, but it keeps its page: mprotect(PROT_NONE) of memory that is
+ * nowhere else. Everything here runs in ring 0, so that only P keeps a program from a page. An
+ * entry is present, held, or vacant; what is held never becomes writable by itself.
+ */
+static inline bool pte_held(pte_t p)
+{
+	return (p.v & (PTE_P | PTE_HELD)) == PTE_HELD;
+}
+
+static inline bool pte_vacant(pte_t p)
+{
+	return !(p.v & (PTE_P | PTE_HELD));
+}
+
+static inline pte_t pte_mkheld(pte_t p)
+{
+	return (pte_t){ (p.v & ~(PTE_P | PTE_W)) | PTE_HELD };
+}
+
+static inline pte_t pte_mkunheld(pte_t p)
+{
+	return (pte_t){ (p.v & ~PTE_HELD) | PTE_P };
 }
 
 static inline bool pte_write(pte_t p)
@@ -108,8 +134,8 @@ static inline u64 pte_pfn(pte_t p)
 }
 
 /*
- * A shootdown is owed when P, W or D goes from 1 to 0 or the frame changes; not when they go from
- * 0 to 1 (rule 51), and not for A.
+ * A shootdown is owed when P, W or D goes from 1 to 0, NX from 0 to 1, or the frame changes; not
+ * when they go the other way (rule 51), and not for A.
  */
 static inline bool pte_needs_flush(pte_t old, pte_t new)
 {
@@ -117,7 +143,7 @@ static inline bool pte_needs_flush(pte_t old, pte_t new)
 		return false;
 	if (!pte_present(new) || pte_pfn(old) != pte_pfn(new))
 		return true;
-	return (old.v & ~new.v) & (PTE_W | PTE_D);
+	return ((old.v & ~new.v) & (PTE_W | PTE_D)) || ((new.v & ~old.v) & PTE_NX);
 }
 
 static inline pte_t ptep_get(const pte_t *ptep)
