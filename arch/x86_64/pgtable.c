@@ -173,7 +173,7 @@ static void chain_free(struct table_chain *chain)
 	}
 }
 
-/* [start, end): where tables may have become needless; [floor, ceiling): where nothing is mapped. */
+/* [start, end): where tables may be needless now; [floor, ceiling): where nothing is mapped. */
 struct hole {
 	vaddr_t start, end, floor, ceiling;
 };

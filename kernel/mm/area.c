@@ -117,18 +117,23 @@ static void split(struct vm_area *vma, vaddr_t addr, struct vm_area *rest)
 /* The area that @addr lies inside of, not at the start; or NULL. */
 static struct vm_area *crossing(struct mm *mm, vaddr_t addr)
 {
-	struct vm_area *vma = find_vma(mm, addr);
+	struct vm_area *vma = find_vma_from(mm, addr);
 
 	return vma && vma->start < addr ? vma : NULL;
 }
 
 int area_cut_at(struct mm *mm, vaddr_t start, vaddr_t end)
 {
-	struct vm_area *first = crossing(mm, start), *last = crossing(mm, end);
+	struct vm_area *first = find_vma_from(mm, start), *last;
 	struct vm_area *rest_first = NULL, *rest_last = NULL;
 
-	if (likely(!first && !last))
+	if (!first || first->start >= end || (first->start == start && first->end == end))
 		return 0;
+	last = first->end >= end ? first : crossing(mm, end);
+	if (last && last->end == end)
+		last = NULL;
+	if (first->start >= start)
+		first = NULL;
 	if (first)
 		rest_first = area_copy(first);
 	if (last)
