@@ -34,6 +34,7 @@ struct file *fd_get(int fd)
 	struct process *p = process_current();
 	struct file *file = NULL;
 
+	program_point();
 	if (fd >= 0 && fd < FD_MAX) {
 		mutex_lock(&p->lock);
 		file = p->fds[fd];

@@ -56,11 +56,18 @@ clock_t times(struct tms *t)
 	return ktime_get() / (NSEC_PER_SEC / CLOCKS_PER_SEC);
 }
 
+/* Where a program's thread sleeps it may be told to end. */
+static void program_sleep(u64 ns)
+{
+	sleep_until_killable(ktime_get() + ns);
+	program_point();
+}
+
 int nanosleep(const struct timespec *want, struct timespec *left)
 {
 	if (want->tv_sec < 0 || want->tv_nsec < 0 || want->tv_nsec >= (long)NSEC_PER_SEC)
 		return posix_result(-EINVAL);
-	sleep_ns(want->tv_sec * NSEC_PER_SEC + want->tv_nsec);
+	program_sleep(want->tv_sec * NSEC_PER_SEC + want->tv_nsec);
 	if (left)
 		*left = (struct timespec){ 0 };
 	return 0;
@@ -68,13 +75,13 @@ int nanosleep(const struct timespec *want, struct timespec *left)
 
 int usleep(useconds_t us)
 {
-	sleep_ns(us * NSEC_PER_USEC);
+	program_sleep(us * NSEC_PER_USEC);
 	return 0;
 }
 
 unsigned int sleep(unsigned int seconds)
 {
-	sleep_ns(seconds * NSEC_PER_SEC);
+	program_sleep(seconds * NSEC_PER_SEC);
 	return 0;
 }
 

@@ -52,6 +52,10 @@ static void libc_thread_exit(struct thread *t)
 	if (!lt)
 		return;
 	newlib_release_locks(lt);
+	pthread_release_mutexes(lt);
+	/* Who joins it learns that it did not return. */
+	if (t->exit_code < 0)
+		lt->pthread->result = (void *)(s64)t->exit_code;
 	if (lt->process->main_thread == t)
 		process_end(lt->process);
 	newlib_reclaim(lt);

@@ -12,8 +12,10 @@
 
 #include "kernel/lib/types.h"
 
+#include <errno.h>
 #include <sys/queue.h>
 #include <sys/reent.h>
+#include <sys/types.h>
 
 #include "kernel/core/sched.h"
 #include "kernel/core/sleeplock.h"
@@ -21,8 +23,9 @@
 struct file;
 struct mm;
 
-#define FD_MAX	   64
-#define ATEXIT_MAX 32
+#define FD_MAX		 64
+#define ATEXIT_MAX	 32
+#define HELD_MUTEXES_MAX 32 /* of one thread; more are not released at its end */
 
 /* In the place of a struct file: the serial line. */
 #define FD_CONSOLE ((struct file *)1)
@@ -58,13 +61,24 @@ struct libc_thread {
 	struct pthread *pthread; /* s: &self for threads that pthread_create did not make */
 	struct pthread self;
 	struct __lock *held; /* o: newlib's locks, for when a fault ends the thread */
-	bool closing;	     /* o: newlib closes its streams; descriptors stay (newlib.c) */
+	pthread_mutex_t *mutexes[HELD_MUTEXES_MAX]; /* o: the program's, for the same */
+	unsigned int nr_mutexes;		    /* o */
+	bool closing; /* o: newlib closes its streams; descriptors stay (newlib.c) */
 };
 
 /* Of the calling thread; made if need be. NULL: early, in an interrupt, or out of memory. */
 struct libc_thread *libc_thread(void);
 /* The calling thread's process, never NULL. */
 struct process *process_current(void);
+
+/* Here a thread of a program holds no lock of the kernel and may end: does, if it was killed. */
+static inline void program_point(void)
+{
+	const struct thread *t = current_thread();
+
+	if (thread_is_killed(t) && t->libc)
+		thread_exit(-EINTR);
+}
 
 /* Make @t's state with @process; before anything else in a new thread. 0 or -ENOMEM. */
 int libc_thread_attach(struct process *process, struct pthread *pthread);
@@ -81,6 +95,10 @@ int pthread_start(struct process *process, int cpu, bool detached, void *(*fn)(v
 		  struct pthread **out);
 /* Join every thread of @process that nobody joined. */
 void pthread_join_all(struct process *process);
+
+/* pthread_sync.c. Let go of the mutexes that the thread holds although it ends: who takes one next
+ * is told (EOWNERDEAD). */
+void pthread_release_mutexes(struct libc_thread *lt);
 
 /* newlib.c. Flush and close the streams that @process opened and left open. */
 void newlib_close_streams(struct process *process);

@@ -150,7 +150,12 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
 	int cpu = attr && attr->cpu ? attr->cpu - 1 : CPU_ANY;
 	bool detached = attr && attr->detachstate == PTHREAD_CREATE_DETACHED;
 
-	return pthread_start(process_current(), cpu, detached, fn, arg, thread) ? EAGAIN : 0;
+	struct pthread *p;
+
+	if (pthread_start(process_current(), cpu, detached, fn, arg, &p))
+		return EAGAIN;
+	*thread = p; /* with no lock held: the address is the program's */
+	return 0;
 }
 
 int pthread_join(pthread_t thread, void **result)
@@ -199,6 +204,7 @@ void pthread_exit(void *result)
 
 int sched_yield(void)
 {
+	program_point();
 	yield();
 	return 0;
 }

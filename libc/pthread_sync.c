@@ -6,8 +6,8 @@
  * Not:   threads (pthread.c).
  * Key fact: a waiter queues itself on the word's hashed wait queue before it looks at the word, a
  *	  waker changes the word before it looks at the queue: no wake-up is lost, and nothing needs
- *	  to be initialised beyond zeros. The words are ordinary memory, not file mappings: they are
- *	  read where a fault must not sleep.
+ *	  to be initialised beyond zeros. A word may lie in a mapping, whose page may be away or go
+ *	  away: who is queued reads it without faulting, and faults after it has left the queue.
  */
 #include "libc/process.h"
 
@@ -15,22 +15,40 @@
 #include <pthread.h>
 
 #include "arch/x86_64/asm/atomic.h"
+#include "arch/x86_64/uaccess.h"
 #include "kernel/core/clock.h"
 #include "kernel/core/wait.h"
+#include "kernel/mm/fault.h"
 
-/* Sleep while *@word is @value; false: ktime @deadline (0: none) passed. May return early. */
+/* Is *@word @value, as far as can be seen without a fault? */
+static bool word_is(const unsigned int *word, unsigned int value)
+{
+	u32 v;
+	bool same;
+
+	pagefault_disable();
+	same = !probe_load4(word, &v) && v == value;
+	pagefault_enable();
+	return same;
+}
+
+/* Sleep while *@word is @value; false: ktime @deadline (0: none) passed. May return early. The
+ * thread may be told to end meanwhile, and does. */
 static bool word_wait(unsigned int *word, unsigned int value, ktime_t deadline)
 {
 	struct wait_queue *wq = wait_hash(word);
+	struct waiter kill, w;
 	bool in_time = true;
-	struct waiter w;
 
 	if (READ_ONCE(*word) != value)
 		return true;
+	kill_prepare(&kill);
 	wait_prepare(wq, &w, word);
-	if (READ_ONCE(*word) == value)
+	if (word_is(word, value) && !thread_killed())
 		in_time = wait_sleep(deadline);
 	wait_finish(wq, &w);
+	kill_finish(&kill);
+	program_point();
 	return in_time;
 }
 
@@ -85,6 +103,54 @@ static bool is_mine(pthread_mutex_t *m)
 	return m->type != PTHREAD_MUTEX_NORMAL && READ_ONCE(m->owner) == current_thread();
 }
 
+/* The calling thread took @m. It is told once if the former owner ended without letting go of it:
+ * what @m guards may be half changed. */
+static int mutex_taken(pthread_mutex_t *m)
+{
+	struct libc_thread *lt = libc_thread();
+
+	WRITE_ONCE(m->owner, current_thread());
+	m->depth = 1;
+	if (lt && lt->nr_mutexes < HELD_MUTEXES_MAX)
+		lt->mutexes[lt->nr_mutexes++] = m;
+	if (likely(!m->owner_ended))
+		return 0;
+	m->owner_ended = 0;
+	return EOWNERDEAD;
+}
+
+static void mutex_free(pthread_mutex_t *m)
+{
+	WRITE_ONCE(m->owner, NULL);
+	if (atomic_xchg(&m->state, 0) == 2)
+		word_wake(&m->state);
+}
+
+/* Off the list of what the thread holds; nearly always the last of it. */
+static void mutex_forget(struct libc_thread *lt, const pthread_mutex_t *m)
+{
+	unsigned int i = lt->nr_mutexes;
+
+	while (i > 0 && lt->mutexes[i - 1] != m)
+		i--;
+	if (i > 0)
+		lt->mutexes[i - 1] = lt->mutexes[--lt->nr_mutexes];
+}
+
+/* Each is off the list before it is touched: if it lies in memory that is gone, the thread ends
+ * again, and goes on with the next. */
+void pthread_release_mutexes(struct libc_thread *lt)
+{
+	while (lt->nr_mutexes > 0) {
+		pthread_mutex_t *m = lt->mutexes[--lt->nr_mutexes];
+
+		if (READ_ONCE(m->owner) != current_thread())
+			continue;
+		m->owner_ended = 1;
+		mutex_free(m);
+	}
+}
+
 int pthread_mutex_lock(pthread_mutex_t *m)
 {
 	if (is_mine(m))
@@ -93,9 +159,7 @@ int pthread_mutex_lock(pthread_mutex_t *m)
 		while (atomic_xchg(&m->state, 2))
 			word_wait(&m->state, 2, 0);
 	}
-	WRITE_ONCE(m->owner, current_thread());
-	m->depth = 1;
-	return 0;
+	return mutex_taken(m);
 }
 
 int pthread_mutex_trylock(pthread_mutex_t *m)
@@ -104,20 +168,20 @@ int pthread_mutex_trylock(pthread_mutex_t *m)
 		return m->type == PTHREAD_MUTEX_RECURSIVE ? mutex_again(m) : EBUSY;
 	if (!atomic_cas(&m->state, 0, 1))
 		return EBUSY;
-	WRITE_ONCE(m->owner, current_thread());
-	m->depth = 1;
-	return 0;
+	return mutex_taken(m);
 }
 
 int pthread_mutex_unlock(pthread_mutex_t *m)
 {
+	struct libc_thread *lt = libc_thread();
+
 	if (READ_ONCE(m->owner) != current_thread())
 		return EPERM;
 	if (--m->depth)
 		return 0;
-	WRITE_ONCE(m->owner, NULL);
-	if (atomic_xchg(&m->state, 0) == 2)
-		word_wake(&m->state);
+	if (lt)
+		mutex_forget(lt, m);
+	mutex_free(m);
 	return 0;
 }
 
@@ -139,13 +203,14 @@ static int cond_wait(pthread_cond_t *c, pthread_mutex_t *m, ktime_t deadline)
 	unsigned int sequence = READ_ONCE(c->sequence);
 	unsigned int depth = m->depth;
 	bool in_time;
+	int err;
 
 	m->depth = 1;
 	pthread_mutex_unlock(m);
 	in_time = word_wait(&c->sequence, sequence, deadline);
-	pthread_mutex_lock(m);
+	err = pthread_mutex_lock(m);
 	m->depth = depth;
-	return in_time ? 0 : ETIMEDOUT;
+	return in_time ? err : ETIMEDOUT;
 }
 
 int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)

@@ -178,13 +178,27 @@ extern const struct {
 	u64 start, end, fixup;
 } fault_table[], fault_table_end[];
 
-bool fixup_exception(struct trap_frame *f, s64 error)
+/* Where the access goes on if it fails; 0: it is none of those that may. */
+static u64 find_fixup(const struct trap_frame *f)
 {
 	for (typeof(&fault_table[0]) e = fault_table; e < fault_table_end; e++)
-		if (f->rip >= e->start && f->rip < e->end) {
-			f->rip = e->fixup;
-			f->rax = (u64)error;
-			return true;
-		}
-	return false;
+		if (f->rip >= e->start && f->rip < e->end)
+			return e->fixup;
+	return 0;
+}
+
+bool fault_has_fixup(const struct trap_frame *f)
+{
+	return find_fixup(f) != 0;
+}
+
+bool fixup_exception(struct trap_frame *f, s64 error)
+{
+	u64 fixup = find_fixup(f);
+
+	if (!fixup)
+		return false;
+	f->rip = fixup;
+	f->rax = (u64)error;
+	return true;
 }

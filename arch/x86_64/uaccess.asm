@@ -6,7 +6,7 @@
 ; fixup_exception() puts the negative error in rax and continues at fixup.
 
 section .text
-global copy_fault, probe_load8, probe_store8, probe_load1, probe_store1
+global copy_fault, probe_load8, probe_store8, probe_load4, probe_load1, probe_store1
 global fault_table, fault_table_end
 
 ; size_t copy_fault(void *dst, const void *src, size_t n): bytes not copied
@@ -46,6 +46,14 @@ store8:	mov	[rdi], rsi
 store8_end:
 	ret
 
+; int probe_load4(const void *p, u32 *v)
+probe_load4:
+	xor	eax, eax
+load4:	mov	edx, [rdi]
+load4_end:
+	mov	[rsi], edx
+	ret
+
 ; int probe_load1(const void *p, u8 *v)
 probe_load1:
 	xor	eax, eax
@@ -71,6 +79,7 @@ fault_table:
 	dq	copy_bytes, copy_bytes_end, copy_bytes_fixup
 	dq	load8, load8_end, probe_fixup
 	dq	store8, store8_end, probe_fixup
+	dq	load4, load4_end, probe_fixup
 	dq	load1, load1_end, probe_fixup
 	dq	store1, store1_end, probe_fixup
 fault_table_end:

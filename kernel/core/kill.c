@@ -5,7 +5,9 @@
  * Owns:  thread->killed.
  * Not:   where a program's thread ends (kernel/mm/fault.c, libc).
  * Key fact: a sleeper queues itself, then looks at the flag; a killer sets the flag, then wakes who
- *        is queued. Whoever comes second sees the other.
+ *        is queued. Whoever comes second sees the other. A sleeper that waits for something else as
+ *        well stands in two queues, and is in both before it looks at either condition: what marks
+ *        it as sleeping must come before what may wake it.
  */
 #include "kernel/core/clock.h"
 #include "kernel/core/sched.h"
@@ -17,17 +19,27 @@ void thread_kill(struct thread *t)
 	wake_up_key(wait_hash(t), t);
 }
 
-bool sleep_until_killable(ktime_t when)
+void kill_prepare(struct waiter *w)
 {
 	struct thread *t = current_thread();
-	struct wait_queue *wq = wait_hash(t);
+
+	wait_prepare(wait_hash(t), w, t);
+}
+
+void kill_finish(struct waiter *w)
+{
+	wait_finish(wait_hash(w->key), w);
+}
+
+bool sleep_until_killable(ktime_t when)
+{
 	struct waiter w;
 
-	while (!atomic_load(&t->killed) && ktime_get() < when) {
-		wait_prepare(wq, &w, t);
-		if (!atomic_load(&t->killed))
+	while (!thread_killed() && ktime_get() < when) {
+		kill_prepare(&w);
+		if (!thread_killed())
 			wait_sleep(when);
-		wait_finish(wq, &w);
+		kill_finish(&w);
 	}
-	return !t->killed;
+	return !thread_killed();
 }

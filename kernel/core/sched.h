@@ -44,6 +44,7 @@ struct thread {
 	bool on_cpu;		 /* a: its stack is in use by a CPU */
 	bool pinned;		 /* s */
 	bool killed;		 /* a: thread_kill() */
+	bool ending;		 /* o: in thread_exit(): nothing can end it twice */
 	u32 cpu;		 /* r: where it runs or last ran */
 	u32 id;			 /* s */
 	char name[THREAD_NAME];	 /* s */
@@ -90,20 +91,34 @@ struct thread *thread_create(const char *name, int cpu, struct mm *mm, struct pg
 /* Wait for its end; returns its exit code and drops the caller's reference. May sleep. */
 int thread_join(struct thread *t);
 void thread_put(struct thread *t);
-/* End the current thread. Asserts that it holds no lock. */
+/* End the current thread. libc_exit runs first and may read t->exit_code. Asserts that it holds no
+ * lock. */
 __noreturn void thread_exit(int code);
 /*
  * End @t (referenced) as soon as it is where it may end: it leaves a killable sleep at once, and
- * ends, its locks released, at the next point at which a program's thread asks thread_killed().
- * A thread of the kernel that never asks goes on. Any context.
+ * ends with -EINTR, its locks released, at the next point at which a program's thread asks
+ * thread_killed(): the end of a page fault in its own code, and calls of the C library that sleep
+ * or take a descriptor. A thread of the kernel that never asks goes on. Any context.
  */
 void thread_kill(struct thread *t);
+/* Was @t, the current thread, told to end, and is not about to? */
+static inline bool thread_is_killed(const struct thread *t)
+{
+	return unlikely(READ_ONCE(t->killed)) && !t->ending;
+}
 static inline bool thread_killed(void)
 {
-	return unlikely(READ_ONCE(current_thread()->killed));
+	return thread_is_killed(current_thread());
 }
 /* Sleep until @when, or until killed: false. May sleep. */
 bool sleep_until_killable(ktime_t when);
+/*
+ * For other sleeps that a kill ends: kill_prepare(), then wait_prepare() for what is waited for;
+ * then test the condition and thread_killed(), and sleep if neither holds; wait_finish(),
+ * kill_finish().
+ */
+void kill_prepare(struct waiter *w);
+void kill_finish(struct waiter *w);
 /* First C code of a new thread; called by arch_prepare_stack's trampoline. */
 __noreturn void thread_start(struct thread *t);
 

@@ -118,10 +118,11 @@ __noreturn void thread_exit(int code)
 
 	assert_can_sleep();
 	BUG_ON(t == this_cpu()->idle || t->fault_disabled);
+	t->exit_code = code;
+	t->ending = true;
 	if (t->libc_exit)
 		t->libc_exit(t);
 	lockrank_assert_none("thread_exit");
-	t->exit_code = code;
 	sched_exit();
 }
 

@@ -149,6 +149,10 @@ void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 		kernel_fault(f, addr);
 	if (unlikely(!try_fault(t->mm, addr, access_needs(f->error), &v)))
 		refuse(f, addr, &v);
+	/* A thread that was told to end does so instead of the access, unless it is the kernel's
+	 * own, which may hold locks: what called it asks later. */
+	if (thread_killed() && !fault_has_fixup(f))
+		thread_exit(-EINTR);
 }
 
 int mm_fault_in(struct mm *mm, vaddr_t addr, bool write)

@@ -23,7 +23,7 @@
 #define PTHREAD_BARRIER_SERIAL_THREAD (-1)
 
 /* clang-format off */
-#define PTHREAD_MUTEX_INITIALIZER { 0, 0, 0, 0 }
+#define PTHREAD_MUTEX_INITIALIZER { 0, 0, 0, 0, 0 }
 #define PTHREAD_COND_INITIALIZER  { 0, 0 }
 #define PTHREAD_ONCE_INIT	  { 0 }
 /* clang-format on */
@@ -46,6 +46,8 @@ int pthread_mutexattr_destroy(pthread_mutexattr_t *attr);
 int pthread_mutexattr_settype(pthread_mutexattr_t *attr, int type);
 int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
 int pthread_mutex_destroy(pthread_mutex_t *m);
+/* EOWNERDEAD: taken; the thread that had it was ended by a fault or a kill, and what the mutex
+ * guards may be half changed. Told once, for mutexes of every type (see <signal.h>). */
 int pthread_mutex_lock(pthread_mutex_t *m);
 int pthread_mutex_trylock(pthread_mutex_t *m);
 int pthread_mutex_unlock(pthread_mutex_t *m);

@@ -26,6 +26,7 @@ typedef struct {
 	int type;
 	void *owner;
 	unsigned int depth;
+	unsigned int owner_ended; /* it did not let go: who takes it next gets EOWNERDEAD */
 } pthread_mutex_t;
 
 typedef struct {
