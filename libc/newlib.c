@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "kernel/core/printk.h"
+#include "kernel/lib/errors.h"
 #include "kernel/mm/kmalloc.h"
 
 /* --- per-thread state --- */
@@ -192,6 +193,15 @@ void newlib_close_streams(struct process *process)
 {
 	if (_GLOBAL_REENT->__sdidinit)
 		_fwalk(_GLOBAL_REENT, close_if_ours);
+}
+
+/* --- errors of our own --- */
+
+/* What strerror() asks about numbers that it does not know. */
+char *_user_strerror(int number, int internal, int *error);
+char *_user_strerror(int number, int internal, int *error)
+{
+	return number == ERACE ? "direct I/O raced with a mapping" : NULL;
 }
 
 /* --- the heap --- */

@@ -94,7 +94,9 @@ int open(const char *path, int flags, ...)
 		mode = va_arg(ap, unsigned int);
 		va_end(ap);
 	}
-	err = vfs_open(path, flags & (O_ACCMODE | O_APPEND | O_CREAT | O_TRUNC | O_EXCL | O_SYNC),
+	err = vfs_open(path,
+		       flags & (O_ACCMODE | O_APPEND | O_CREAT | O_TRUNC | O_EXCL | O_SYNC |
+				O_DIRECT),
 		       mode & 07777, &file);
 	if (err)
 		return posix_result(err);
@@ -317,6 +319,8 @@ int fcntl(int fd, int cmd, ...)
 	if (cmd == F_GETFL)
 		result = file == FD_CONSOLE ? O_RDWR :
 					      (int)file->flags & ~(O_CREAT | O_EXCL | O_TRUNC);
+	else if (cmd == F_SETFL && file != FD_CONSOLE)
+		result = vfs_set_flags(file, (u32)arg);
 	else if (cmd == F_GETFD || cmd == F_SETFD)
 		result = 0;
 	fd_put(file);

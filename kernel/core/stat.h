@@ -69,6 +69,15 @@
 	X(CACHE_HITS, "cache_hits", "filemap.c: page found up to date")                            \
 	X(CACHE_MISSES, "cache_misses", "filemap.c: page had to be made")                          \
 	X(READAHEAD_PAGES, "readahead_pages", "filemap.c: pages read before they were asked for")  \
+	X(PAGES_INVALIDATED, "pages_invalidated", "invalidate.c: dropped for a direct write")      \
+	X(INVALIDATE_BUSY, "invalidate_busy", "invalidate.c: pages that could not be dropped")     \
+	X(PAGES_PINNED, "pages_pinned", "gup.c: pages of a program's buffer pinned for a device")  \
+	X(PINNED_DIRTIED, "pinned_dirtied", "gup.c: file pages that a device wrote into")          \
+	X(DIO_READS, "dio_reads", "directio.c: direct reads")                                      \
+	X(DIO_WRITES, "dio_writes", "directio.c: direct writes")                                   \
+	X(DIO_COPIED, "dio_copied", "directio.c: reads served by a page newer than the disk")      \
+	X(DIO_CACHED, "dio_cached", "directio.c: parts that went through the cache after all")     \
+	X(DIO_RACES, "dio_races", "directio.c: writes that raced with a mapping (ERACE)")          \
 	X(MSYNCS, "msyncs", "msync.c: calls")                                                      \
 	X(FSYNCS, "fsyncs", "file.c: fsync and fdatasync calls")                                   \
 	X(CMTIME_FLUSHES, "cmtime_flushes", "cmtime.c: owed file times settled")                   \

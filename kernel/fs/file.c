@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "kernel/core/stat.h"
+#include "kernel/fs/directio.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/truncate.h"
 
@@ -48,11 +49,23 @@ static bool go_on(const struct inode *inode, s64 n, size_t len, size_t *done, un
 	return true;
 }
 
-static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
+s64 file_read_locked(struct file *file, void *buf, size_t len, u64 pos)
 {
 	struct inode *inode = file->inode;
 	unsigned int tries = 0;
 	size_t done = 0;
+	s64 n;
+
+	do {
+		n = filemap_read(&inode->data, pos + done, (char *)buf + done, len - done,
+				 &file->ra);
+	} while (go_on(inode, n, len, &done, &tries));
+	return done ? (s64)done : n;
+}
+
+static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
+{
+	struct inode *inode = file->inode;
 	s64 n;
 
 	if (!may_read(file))
@@ -65,16 +78,14 @@ static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
 		return 0;
 	len = min(len, (size_t)(POS_MAX - pos));
 	down_read(&inode->i_rwsem);
-	do {
-		n = filemap_read(&inode->data, pos + done, (char *)buf + done, len - done,
-				 &file->ra);
-	} while (go_on(inode, n, len, &done, &tries));
+	if (unlikely(file->flags & FS_O_DIRECT))
+		n = direct_read(file, buf, len, pos);
+	else
+		n = file_read_locked(file, buf, len, pos);
 	up_read(&inode->i_rwsem);
-	if (!done && n < 0)
-		return n;
-	if (!inode->sb->read_only)
+	if (n >= 0 && !inode->sb->read_only)
 		inode_accessed(inode);
-	return (s64)done;
+	return n;
 }
 
 int inode_truncate(struct inode *inode, u64 size)
@@ -106,8 +117,7 @@ static void trim_behind_eof(struct inode *inode)
 	inode_mark_meta(inode);
 }
 
-/* i_rwsem w held. */
-static s64 write_locked(struct inode *inode, const void *buf, size_t len, u64 pos)
+s64 inode_write_locked(struct inode *inode, const void *buf, size_t len, u64 pos)
 {
 	u64 old_size = inode->data.size;
 	unsigned int tries = 0;
@@ -146,11 +156,16 @@ static s64 do_write(struct file *file, const void *buf, size_t len, u64 *pos, bo
 		return -EINVAL;
 	if (!len)
 		return 0;
-	down_write(&inode->i_rwsem);
-	if (append && (file->flags & FS_O_APPEND))
-		*pos = inode->data.size;
-	n = write_locked(inode, buf, len, *pos);
-	up_write(&inode->i_rwsem);
+	append = append && file->flags & FS_O_APPEND;
+	if (unlikely(file->flags & FS_O_DIRECT)) {
+		n = direct_write(file, buf, len, pos, append);
+	} else {
+		down_write(&inode->i_rwsem);
+		if (append)
+			*pos = inode->data.size;
+		n = inode_write_locked(inode, buf, len, *pos);
+		up_write(&inode->i_rwsem);
+	}
 	if (n > 0 && (file->flags & FS_O_SYNC) && inode->data.a_ops->fsync) {
 		int err = inode->data.a_ops->fsync(&inode->data, *pos >> PAGE_SHIFT,
 						   (*pos + (u64)n - 1) >> PAGE_SHIFT, SYNC_FULL,

@@ -38,12 +38,14 @@
 #define FS_O_TRUNC   0x0400
 #define FS_O_EXCL    0x0800
 #define FS_O_SYNC    0x2000
+#define FS_O_DIRECT  0x80000 /* directio.h */
 
 struct file_time { /* seconds and nanoseconds since 1970 */
 	s64 sec;
 	u32 nsec;
 };
 
+struct block_run;
 struct inode;
 struct super_block;
 
@@ -77,6 +79,10 @@ struct inode_operations {
 	int (*truncate)(struct inode *inode, u64 size);
 	/* Disk block (fs units) that holds block @lblock of the file; 0: a hole. For tests. */
 	int (*bmap)(struct inode *inode, u64 lblock, u64 *pblock);
+	/* Where the file's blocks [@lblock, ...) are: a map_run_fn (pageio.h). NULL: its files
+	 * cannot be opened with FS_O_DIRECT. i_rwsem held (r or w): blocks that are told of
+	 * stay. */
+	int (*map_run)(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
 	/* For areas that map its files: open and close are file_vma_open and file_vma_close. */
 	const struct vm_operations *vm_ops;
 };
@@ -190,7 +196,11 @@ struct super_block *vfs_find_super(const char *path);
 u64 vfs_drop_caches(void);
 
 /* --- names: namei.c --- */
+/* -EINVAL: FS_O_DIRECT, and the file system (or a directory) has none. */
 int vfs_open(const char *path, u32 flags, u32 mode, struct file **out);
+/* F_SETFL: FS_O_APPEND and FS_O_DIRECT become what @flags says, the rest stays. -EINVAL: as
+ * above. */
+int vfs_set_flags(struct file *file, u32 flags);
 void file_get(struct file *file);
 void file_put(struct file *file); /* the last one closes */
 int vfs_mkdir(const char *path, u32 mode);

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 
+#include "kernel/fs/directio.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
 
@@ -22,10 +23,12 @@ static int may_open(const struct inode *inode, u32 flags)
 {
 	if ((inode->mode & FS_IFMT) == FS_IFLNK)
 		return -ELOOP;
-	if (inode_is_dir(inode))
-		return wants_write(flags) || flags & (FS_O_CREAT | FS_O_TRUNC) ? -EISDIR : 0;
-	if (!inode_is_file(inode))
+	if (inode_is_dir(inode) && (wants_write(flags) || flags & (FS_O_CREAT | FS_O_TRUNC)))
+		return -EISDIR;
+	if (!inode_is_dir(inode) && !inode_is_file(inode))
 		return -ENXIO; /* a device or a pipe of another system */
+	if (flags & FS_O_DIRECT && !direct_possible(inode))
+		return -EINVAL;
 	return wants_write(flags) && inode->sb->read_only ? -EROFS : 0;
 }
 
@@ -81,6 +84,16 @@ out_iput:
 out_free:
 	kfree(file);
 	return err;
+}
+
+int vfs_set_flags(struct file *file, u32 flags)
+{
+	const u32 may = FS_O_APPEND | FS_O_DIRECT;
+
+	if (flags & FS_O_DIRECT && !direct_possible(file->inode))
+		return -EINVAL;
+	WRITE_ONCE(file->flags, (file->flags & ~may) | (flags & may));
+	return 0;
 }
 
 void file_get(struct file *file)

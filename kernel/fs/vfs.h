@@ -39,6 +39,10 @@ int supers_sync_metadata(struct writeback *wb, enum sync_mode mode);
 
 /* file.c: with owed times settled first. */
 void inode_stat(struct inode *inode, struct kstat *st);
+/* Through the cache, access and @pos (reading) checked. i_rwsem held to read. */
+s64 file_read_locked(struct file *file, void *buf, size_t len, u64 pos);
+/* i_rwsem w held. With times, and without what a failed write left behind the end. */
+s64 inode_write_locked(struct inode *inode, const void *buf, size_t len, u64 pos);
 /* i_rwsem w held: the file ends at @size from now on, its blocks too. */
 int inode_truncate(struct inode *inode, u64 size);
 

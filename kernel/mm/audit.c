@@ -55,6 +55,9 @@ static void check_tags(struct finding *f, struct page *page)
 	if (d_seen && !dirty && !picked && !atomic_load(&page->mapcount))
 		complain(f, "P7 PG_d_seen, and no pass will visit it", page->index, d_seen,
 			 page->dirty);
+	/* It would write over the disk what was never read from it (P20 of seeds). */
+	if (page->dirty != PAGE_CLEAN && !page_uptodate(page))
+		complain(f, "dirty, and not up to date", page->index, page->dirty, page->flags);
 	/* Completion clears the tag first, the flag after. */
 	if (wb && !pg_wb)
 		complain(f, "tag WRITEBACK without PG_writeback", page->index, wb, pg_wb);

@@ -123,6 +123,30 @@ static inline void page_put(struct page *page)
 		page_release(page);
 }
 
+/*
+ * A pin: a device may read or write the frame by its physical address. Counted in refs, as many
+ * references as no frame has otherwise; so a page that is mapped 32,768 times looks pinned, which
+ * keeps it in the cache and nothing else. Taken by gup.c under pgtable.lock; for who wants to take
+ * the page out of its file: locked, no PTE maps it, then look.
+ */
+#define PAGE_PIN 32768
+
+static inline void page_pin(struct page *page)
+{
+	(void)atomic_add_return(&page->refs, PAGE_PIN);
+}
+
+static inline void page_unpin(struct page *page)
+{
+	if (unlikely(atomic_sub_return(&page->refs, PAGE_PIN) <= 0))
+		page_release(page);
+}
+
+static inline bool page_pinned(const struct page *page)
+{
+	return READ_ONCE(page->refs) >= PAGE_PIN;
+}
+
 static inline bool page_locked(const struct page *page)
 {
 	return test_bit(&page->flags, PG_locked);

@@ -188,6 +188,17 @@ bool cancel_page_dirty(struct page *page)
 	return true;
 }
 
+bool page_settle_unmapped(struct page *page)
+{
+	assert_page_locked(page);
+	BUG_ON(atomic_load(&page->mapcount));
+	if (page->dirty == PAGE_DIRTY || test_bit(&page->flags, PG_d_seen))
+		return false;
+	if (page->dirty == PAGE_MAYBE_DIRTY)
+		become_clean(page);
+	return true;
+}
+
 void redirty_page(struct page *page)
 {
 	assert_page_locked(page);

@@ -10,6 +10,7 @@
  * DIRTY/MAYBE to CLEAN   cleaned; nothing may store to it silently        clear_pages_dirty_for_io
  * DIRTY to MAYBE_DIRTY   cleaned; a PTE was left that may                 the same
  * any to CLEAN           the data is discarded by truncate; no PTE is left  cancel_page_dirty
+ * MAYBE_DIRTY to CLEAN   no PTE is left, and none had D                   page_settle_unmapped
  * WRITEBACK on           I/O is about to start; dirtiness not touched     set_pages_writeback
  * WRITEBACK off          I/O finished; dirtiness not touched              end_page_writeback
  *
@@ -52,6 +53,9 @@ static inline void mapping_note_store(struct address_space *mapping)
 }
 /* Page locked, no PTE maps it. True if it was dirty. */
 bool cancel_page_dirty(struct page *page);
+/* Page locked, no PTE maps it, so that nobody stores to it silently any more. True: nobody has
+ * since it was cleaned, and it is CLEAN now; false: its data must be written. */
+bool page_settle_unmapped(struct page *page);
 /* Page locked: it could not be written; DIRTY again and not counted as newly dirtied (rule 35). */
 void redirty_page(struct page *page);
 /* tree_lock held: @nr pages of @mapping have got TAG_MAYBE (or lost it: less than 0). */

@@ -38,8 +38,9 @@
 
 static bool may_fork(const struct page *page)
 {
+	/* Into a pinned frame a device may be about to write: it has to stay the file's. */
 	return page_under_io(page) && page->dirty == PAGE_CLEAN &&
-	       !test_bit(&page->flags, PG_d_seen);
+	       !test_bit(&page->flags, PG_d_seen) && !page_pinned(page);
 }
 
 /* Make the new frame @copy what @old is, but for the tree: locked, one reference for the tree and

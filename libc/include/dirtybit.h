@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "kernel/lib/errors.h" /* ERACE */
 #include "kernel/lib/sections.h"
 
 #ifndef __dirtybit__

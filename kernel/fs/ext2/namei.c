@@ -216,5 +216,6 @@ const struct inode_operations ext2_inode_ops = {
 	.readdir = ext2_readdir,
 	.truncate = ext2_truncate,
 	.bmap = ext2_bmap,
+	.map_run = ext2_map_run,
 	.vm_ops = &ext2_vm_ops,
 };
