@@ -295,7 +295,9 @@ static s64 with_buffer(struct piece *p, vaddr_t buf, struct page **pages, unsign
 		return n;
 	got = (unsigned int)n;
 	p->len = p->failed = min(p->len, got * PAGE_SIZE - p->offset);
+	inode_dio_begin(p->inode);
 	n = fn(p);
+	inode_dio_end(p->inode);
 	err = unpin_user_pages(mm, buf, got, what, pages, got);
 	return err ? err : n;
 }
