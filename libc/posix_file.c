@@ -258,6 +258,26 @@ int truncate(const char *path, off_t size)
 	return posix_result(err);
 }
 
+int posix_fallocate(int fd, off_t offset, off_t len)
+{
+	int before = errno, err = fallocate(fd, 0, offset, len) ? errno : 0;
+
+	errno = before;
+	return err;
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	struct file *file = fd_get_file(fd, ENODEV);
+	int err;
+
+	if (!file)
+		return -1;
+	err = vfs_fallocate(file, mode, offset, len);
+	file_put(file);
+	return posix_result(err);
+}
+
 static int sync_fd(int fd, bool data_only)
 {
 	struct file *file = fd_get_file(fd, EINVAL);

@@ -31,6 +31,7 @@
 	X(PAGES_D_SEEN, "pages_d_seen", "page_dirty.c: D found while unmapping")                   \
 	X(PAGES_CLEANED, "pages_cleaned", "page_dirty.c: cleaned for I/O")                         \
 	X(PAGES_CANCELLED, "pages_cancelled", "page_dirty.c: dirtiness discarded by truncate")     \
+	X(HOLES, "holes", "punch.c: parts of files given up or zeroed")                            \
 	X(PAGES_REDIRTIED, "pages_redirtied", "page_dirty.c: put back, could not be written")      \
 	X(PAGES_WRITTEN, "pages_written", "page_dirty.c: writeback ended")                         \
 	X(PTES_SCANNED, "ptes_scanned", "rmap.c: PTEs looked at for cleaning")                     \
@@ -85,6 +86,7 @@
 	X(INODE_WRITES, "inode_writes", "ext2/inode.c: inodes written to their block")             \
 	X(BLOCKS_ALLOCATED, "blocks_allocated", "ext2/balloc.c")                                   \
 	X(BLOCKS_FREED, "blocks_freed", "ext2/balloc.c")                                           \
+	X(BLOCKS_ZEROED, "blocks_zeroed", "ext2/fallocate.c: zeros written ahead of any store")    \
 	/* block */                                                                                \
 	X(BIO_READS, "bio_reads", "bio.c: read requests submitted")                                \
 	X(BIO_WRITES, "bio_writes", "bio.c: write requests submitted")                             \

@@ -22,6 +22,7 @@
 	X(BIO, "bio", "operation, sector")                                                         \
 	X(BIO_END, "bio_end", "status, sector")                                                    \
 	X(TRUNCATE, "truncate", "inode, new size")                                                 \
+	X(PUNCH, "punch", "inode, first byte")                                                     \
 	X(CMTIME, "cmtime", "inode, seconds")                                                      \
 	X(SWITCH, "switch", "from thread, to thread")                                              \
 	X(MARK, "mark", "of a test: two numbers")

@@ -105,9 +105,8 @@ int inode_truncate(struct inode *inode, u64 size)
 	return err;
 }
 
-/* i_rwsem w held. What a failed write prepared behind EOF goes: pages (no PTE can map one), then
- * blocks. */
-static void trim_behind_eof(struct inode *inode)
+/* Pages (no PTE can map one), then blocks. */
+void inode_trim_behind_eof(struct inode *inode)
 {
 	u64 size = inode->data.size;
 
@@ -135,7 +134,7 @@ s64 inode_write_locked(struct inode *inode, const void *buf, size_t len, u64 pos
 		n = filemap_write(&inode->data, pos + done, (const char *)buf + done, len - done);
 	} while (go_on(inode, n, len, &done, &tries));
 	if (done < len && pos + len > inode->data.size)
-		trim_behind_eof(inode);
+		inode_trim_behind_eof(inode);
 	if (!done)
 		return n;
 	if (inode->data.size != old_size)

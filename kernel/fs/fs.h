@@ -77,6 +77,15 @@ struct inode_operations {
 	int (*readdir)(struct inode *dir, u64 *pos, struct dirent_out *out);
 	/* i_rwsem w, after truncate_setsize(): free blocks beyond @size. */
 	int (*truncate)(struct inode *inode, u64 size);
+	/* i_rwsem w: the holes among bytes [@start, @end), which may lie behind EOF, get room that
+	 * holds zeros, also after a power cut at any time (rule 104). -ENOSPC: nothing changed;
+	 * else some may have it. NULL: fallocate() is not for this file system. */
+	int (*allocate)(struct inode *inode, u64 start, u64 end);
+	/* i_rwsem w, between pagecache_hole_begin() and _end(). The blocks wholly inside
+	 * [@start, @end) become free; or those that are there become zeros. NULL: the cached pages
+	 * are all there is. */
+	int (*punch)(struct inode *inode, u64 start, u64 end);
+	int (*zero)(struct inode *inode, u64 start, u64 end);
 	/* Disk block (fs units) that holds block @lblock of the file; 0: a hole. For tests. */
 	int (*bmap)(struct inode *inode, u64 lblock, u64 *pblock);
 	/* Where the file's blocks [@lblock, ...) are: a map_run_fn (pageio.h). NULL: its files
@@ -217,6 +226,17 @@ s64 vfs_pread(struct file *file, void *buf, size_t len, u64 pos);
 s64 vfs_pwrite(struct file *file, const void *buf, size_t len, u64 pos);
 s64 vfs_lseek(struct file *file, s64 offset, int whence); /* 0 SET, 1 CUR, 2 END */
 int vfs_ftruncate(struct file *file, u64 size);
+/*
+ * fallocate(2), @mode as <fcntl.h> has it. 0: what is a hole in the range gets blocks that hold
+ * zeros, and the file grows to its end. FALLOC_FL_KEEP_SIZE: it does not; blocks behind EOF are
+ * refused, since ext2 has no place to say that they are the file's. PUNCH_HOLE | KEEP_SIZE: what
+ * was stored is gone, whole blocks are free. ZERO_RANGE, with KEEP_SIZE or without: what was stored
+ * is gone, and there are blocks. Moves mtime and ctime. Private copies stay what they are (rule
+ * 11). mlock() does not keep a page, as on Linux: it gets a new one with the next access.
+ * -EINVAL (@offset < 0, @len <= 0), -EOPNOTSUPP, -EBADF (not open for writing), -ENODEV (no regular
+ * file), -EFBIG, -EROFS, -ENOSPC: nothing changed. -EIO, -ENOMEM: a part may be done.
+ */
+int vfs_fallocate(struct file *file, int mode, s64 offset, s64 len); /* fallocate.c */
 int vfs_fsync(struct file *file, bool data_only);
 int vfs_fstat(struct file *file, struct kstat *st);
 /* mmap of @file into @mm; see mm_mmap for the rest. */

@@ -230,6 +230,21 @@ static void ram_readpages(struct address_space *mapping, struct page_list *pages
 	}
 }
 
+/* Room is memory: pages, which are zeros until they are stored to. */
+static int ram_allocate(struct inode *inode, u64 start, u64 end)
+{
+	pgoff_t last = (end - 1) >> PAGE_SHIFT;
+	struct page *page;
+	int err = 0;
+
+	for (pgoff_t i = start >> PAGE_SHIFT; i <= last && !err; i++) {
+		err = read_mapping_page(&inode->data, i, NULL, &page);
+		if (!err)
+			page_put(page);
+	}
+	return err == -ENOMEM ? -ENOSPC : err;
+}
+
 static const struct address_space_operations ram_a_ops = {
 	.readpages = ram_readpages,
 };
@@ -246,6 +261,7 @@ static const struct inode_operations ram_inode_ops = {
 	.unlink = ram_unlink,
 	.rename = ram_rename,
 	.readdir = ram_readdir,
+	.allocate = ram_allocate,
 	.vm_ops = &ram_vm_ops,
 };
 

@@ -45,5 +45,7 @@ s64 file_read_locked(struct file *file, void *buf, size_t len, u64 pos);
 s64 inode_write_locked(struct inode *inode, const void *buf, size_t len, u64 pos);
 /* i_rwsem w held: the file ends at @size from now on, its blocks too. */
 int inode_truncate(struct inode *inode, u64 size);
+/* i_rwsem w held. What a failed write or allocation prepared behind EOF goes. */
+void inode_trim_behind_eof(struct inode *inode);
 
 #endif

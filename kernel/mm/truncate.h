@@ -13,9 +13,10 @@
  *   dirtiness), unmaps again for copies made in the race, zeroes the tail of the last page
  *   (rules 99, 102). The caller frees the blocks afterwards: no I/O to them is in flight (rule
  *   103).
- * - growing: zero_old_tail() before, pagecache_isize_extended() after (rule 101).
- * Caller holds i_rwsem for write. Takes invalidate_lock for write when shrinking. 0, or -EIO when
- * the partial last page could not be read (then nothing changed). May sleep.
+ * - growing: what was stored behind the old end stays outside, the page that straddles it is
+ *   write-protected (rule 101; B17, B38).
+ * Caller holds i_rwsem for write. Takes invalidate_lock for write. 0, or -EIO, -ENOMEM when the
+ * partial last page could not be read (then nothing changed). May sleep.
  */
 int truncate_setsize(struct address_space *mapping, u64 size);
 
@@ -33,5 +34,18 @@ void pagecache_isize_extended(struct address_space *mapping, u64 from);
 enum drop_mode { DROP_CLEAN_ONLY, DROP_DIRTY };
 u64 drop_mapping_pages(struct address_space *mapping, pgoff_t first, pgoff_t last,
 		       enum drop_mode mode);
+
+/* --- what truncate.c and punch.c share: one page --- */
+
+/* The page with byte @pos, inside EOF: up to date, locked, referenced; read if need be. -EIO,
+ * -ENOMEM. May sleep. */
+int lock_page_at(struct address_space *mapping, u64 pos, struct page **out);
+/* Bytes [@from, @to) of the locked, up-to-date @page become zeros, and by the next writeback on the
+ * disk. Waits for its I/O. A page that has zeros there already is not dirtied: it may be a hole, to
+ * which nobody has promised a block. May sleep. */
+void zero_page_part(struct page *page, unsigned int from, unsigned int to);
+/* Whatever prepare_write() has said of the locked @page does not hold any longer: the next store
+ * faults, on all CPUs, and asks again. Its dirtiness stays. May sleep. */
+void page_forget_blocks(struct page *page);
 
 #endif

@@ -104,10 +104,22 @@ int ext2_alloc_ino(struct super_block *sb, u32 parent_group, bool dir, u32 *ino)
 void ext2_free_ino(struct super_block *sb, u32 ino, bool dir);
 
 /* --- map.c --- */
+/* The way to one block of a file, as far as it exists. */
+struct ext2_branch {
+	u32 path[4];	      /* index of the pointer at each level; 0 is the inode */
+	u32 depth;	      /* levels in all */
+	u32 level;	      /* of the first pointer that is missing */
+	u32 parent;	      /* block with the pointers of that level; 0: the inode */
+	struct block_run run; /* the answer; a hole if a pointer is missing */
+};
+/* Lock held. Where up to @max blocks from @lblock on are. */
+int ext2_find_branch_locked(struct inode *inode, u64 lblock, u32 max, struct ext2_branch *br);
 /* map_run_fn: what is there. */
 int ext2_map_run(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
 /* The same, and a hole becomes blocks (as many of @max as lie side by side). */
 int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
+/* The same, and what is new holds zeros, on the disk, also after a power cut. */
+int ext2_map_zeroed(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
 /* Every hole among the @nr blocks of (part of) a page is filled; -ENOSPC: none was. *@grew: some
  * block is new, whose bytes on the disk are its last owner's until it is written, also after
  * -EIO. */
@@ -119,6 +131,14 @@ u64 ext2_max_bytes(const struct ext2_sb *sbi);
 /* --- truncate.c --- */
 /* Free all blocks wholly behind @size. */
 int ext2_truncate(struct inode *inode, u64 size);
+/* Free all blocks wholly inside bytes [@start, @end). */
+int ext2_punch(struct inode *inode, u64 start, u64 end);
+
+/* --- fallocate.c --- */
+int ext2_allocate(struct inode *inode, u64 start, u64 end);
+int ext2_zero(struct inode *inode, u64 start, u64 end);
+/* Blocks [@block, @block + @nr), which no file has yet, hold zeros, also after a power cut. */
+int ext2_zero_new_blocks(struct super_block *sb, u32 block, u32 nr);
 
 /* --- inode.c --- */
 extern const struct address_space_operations ext2_a_ops;

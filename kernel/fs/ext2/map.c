@@ -12,15 +12,6 @@
 
 #include "kernel/fs/ext2/ext2.h"
 
-/* The way to one block of a file, as far as it exists. */
-struct branch {
-	u32 path[4];	      /* index of the pointer at each level; 0 is the inode */
-	u32 depth;	      /* levels in all */
-	u32 level;	      /* of the first pointer that is missing */
-	u32 parent;	      /* block with the pointers of that level; 0: the inode */
-	struct block_run run; /* the answer; a hole if a pointer is missing */
-};
-
 u32 ext2_block_path(const struct ext2_sb *sbi, u64 lblock, u32 path[4])
 {
 	u32 bits = sbi->addr_bits;
@@ -75,8 +66,7 @@ static int bad_pointer(struct inode *inode, u64 lblock, u64 block)
 			  (unsigned long)inode->ino, (unsigned long)lblock, (unsigned long)block);
 }
 
-/* Lock held. Where up to @max blocks from @lblock on are. */
-static int find_branch(struct inode *inode, u64 lblock, u32 max, struct branch *br)
+int ext2_find_branch_locked(struct inode *inode, u64 lblock, u32 max, struct ext2_branch *br)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
 	const u32 *first = ext2_info(inode)->block;
@@ -124,11 +114,11 @@ found:
 int ext2_map_run(struct inode *inode, u64 lblock, u32 max, struct block_run *run)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
-	struct branch br;
+	struct ext2_branch br;
 	int err;
 
 	mutex_lock(&sbi->lock);
-	err = find_branch(inode, lblock, max, &br);
+	err = ext2_find_branch_locked(inode, lblock, max, &br);
 	mutex_unlock(&sbi->lock);
 	if (!err)
 		*run = br.run;
@@ -141,14 +131,18 @@ int ext2_map_run(struct inode *inode, u64 lblock, u32 max, struct block_run *run
 static u32 find_goal(struct inode *inode, u64 lblock)
 {
 	struct ext2_inode_info *info = ext2_info(inode);
-	struct branch br;
+	struct ext2_branch br;
 
 	if (info->last_block && lblock == info->last_lblock + 1)
 		return info->last_block + 1;
-	if (lblock && !find_branch(inode, lblock - 1, 1, &br) && br.run.block)
+	if (lblock && !ext2_find_branch_locked(inode, lblock - 1, 1, &br) && br.run.block)
 		return (u32)br.run.block + 1;
 	return ext2_group_first(ext2_sb(inode->sb), info->group);
 }
+
+/* What new data blocks hold when the file gets them: their last owner's bytes, and the caller
+ * writes over them; or zeros, on the disk. */
+enum fill_with { FILL_ANYTHING, FILL_ZEROES };
 
 /* What a growing step took from the bitmap. */
 struct taken {
@@ -166,7 +160,8 @@ static void give_back(struct super_block *sb, const struct taken *t)
 		ext2_free_blocks_locked(sb, t->data, t->nr_data);
 }
 
-static int take_blocks(struct inode *inode, u64 lblock, const struct branch *br, struct taken *t)
+static int take_blocks(struct inode *inode, u64 lblock, const struct ext2_branch *br,
+		       struct taken *t)
 {
 	u32 goal = find_goal(inode, lblock), nr_meta = br->depth - 1 - br->level;
 	int err = 0;
@@ -189,7 +184,7 @@ static void set_pointers(u32 *ptr, u32 block, u32 nr)
 }
 
 /* Fill the new indirect blocks, the last one first. */
-static int make_indirect(struct inode *inode, const struct branch *br, const struct taken *t)
+static int make_indirect(struct inode *inode, const struct ext2_branch *br, const struct taken *t)
 {
 	for (u32 i = t->nr_meta; i-- > 0;) {
 		u32 index = br->path[br->level + 1 + i];
@@ -208,7 +203,7 @@ static int make_indirect(struct inode *inode, const struct branch *br, const str
 }
 
 /* The one step that changes the file. */
-static int hang_in(struct inode *inode, const struct branch *br, const struct taken *t)
+static int hang_in(struct inode *inode, const struct ext2_branch *br, const struct taken *t)
 {
 	u32 block = t->nr_meta ? t->meta[0] : t->data, nr = t->nr_meta ? 1 : t->nr_data;
 	u32 index = br->path[br->level];
@@ -229,7 +224,7 @@ static int hang_in(struct inode *inode, const struct branch *br, const struct ta
 }
 
 /* Lock held; br->run is a hole and becomes what could be had of it. */
-static int fill_hole(struct inode *inode, u64 lblock, struct branch *br)
+static int fill_hole(struct inode *inode, u64 lblock, struct ext2_branch *br, enum fill_with with)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
 	struct ext2_inode_info *info = ext2_info(inode);
@@ -237,6 +232,8 @@ static int fill_hole(struct inode *inode, u64 lblock, struct branch *br)
 	int err;
 
 	err = take_blocks(inode, lblock, br, &t);
+	if (!err && with == FILL_ZEROES)
+		err = ext2_zero_new_blocks(inode->sb, t.data, t.nr_data);
 	if (!err)
 		err = make_indirect(inode, br, &t);
 	if (!err)
@@ -252,17 +249,18 @@ static int fill_hole(struct inode *inode, u64 lblock, struct branch *br)
 	return 0;
 }
 
-int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *run)
+static int map_fill(struct inode *inode, u64 lblock, u32 max, struct block_run *run,
+		    enum fill_with with)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
-	struct branch br;
+	struct ext2_branch br;
 	bool grew = false;
 	int err;
 
 	mutex_lock(&sbi->lock);
-	err = find_branch(inode, lblock, max, &br);
+	err = ext2_find_branch_locked(inode, lblock, max, &br);
 	if (!err && !br.run.block) {
-		err = fill_hole(inode, lblock, &br);
+		err = fill_hole(inode, lblock, &br, with);
 		grew = !err;
 	}
 	mutex_unlock(&sbi->lock);
@@ -273,17 +271,27 @@ int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *r
 	return err;
 }
 
+int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *run)
+{
+	return map_fill(inode, lblock, max, run, FILL_ANYTHING);
+}
+
+int ext2_map_zeroed(struct inode *inode, u64 lblock, u32 max, struct block_run *run)
+{
+	return map_fill(inode, lblock, max, run, FILL_ZEROES);
+}
+
 /* Lock held. Blocks that filling all holes of [@lblock, @end) takes; one chain of indirect blocks
  * leads to them. */
 static int count_missing(struct inode *inode, u64 lblock, u64 end, u32 *missing)
 {
-	struct branch br;
+	struct ext2_branch br;
 	u32 meta = 0;
 	int err;
 
 	*missing = 0;
 	for (; lblock < end; lblock += br.run.nr) {
-		err = find_branch(inode, lblock, (u32)(end - lblock), &br);
+		err = ext2_find_branch_locked(inode, lblock, (u32)(end - lblock), &br);
 		if (err)
 			return err;
 		if (br.run.block)
@@ -299,7 +307,7 @@ int ext2_map_page(struct inode *inode, u64 lblock, u32 nr, bool *grew)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
 	u64 end = lblock + nr;
-	struct branch br;
+	struct ext2_branch br;
 	u32 missing;
 	int err;
 
@@ -310,9 +318,9 @@ int ext2_map_page(struct inode *inode, u64 lblock, u32 nr, bool *grew)
 	if (!err && missing > sbi->free_blocks)
 		err = -ENOSPC;
 	for (; !err && missing && lblock < end; lblock += br.run.nr) {
-		err = find_branch(inode, lblock, (u32)(end - lblock), &br);
+		err = ext2_find_branch_locked(inode, lblock, (u32)(end - lblock), &br);
 		if (!err && !br.run.block) {
-			err = fill_hole(inode, lblock, &br);
+			err = fill_hole(inode, lblock, &br, FILL_ANYTHING);
 			*grew |= !err;
 		}
 	}

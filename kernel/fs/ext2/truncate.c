@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * truncate.c - blocks behind the new end of a file become free.
+ * truncate.c - blocks behind the new end of a file, or of a part in its middle, become free.
  *
  * Owns:  taking pointers out of an inode and its indirect blocks.
- * Not:   the size and the cached pages: they went before (truncate_setsize), so that no I/O to
- *        these blocks is under way (rule 103).
+ * Not:   the size and the cached pages: they went before (truncate_setsize, pagecache_hole_begin),
+ *        so that no I/O to these blocks is under way (rule 103), and none begins.
  * Locks: sbi->lock for all of it; one buffer at a time inside.
  * Key fact: a pointer is taken out before its block is freed, and an indirect block is copied to
  *        a buffer had at mount, so that truncating needs no memory and holds no buffer while it
@@ -19,7 +19,8 @@
 struct pass {
 	struct inode *inode;
 	struct ext2_sb *sbi;
-	u32 block, nr;
+	u64 from, to;  /* blocks of the file */
+	u32 block, nr; /* gathered */
 	u64 freed;
 	bool names; /* the data are directory entries: buffers know them */
 	int err;    /* the first one */
@@ -61,8 +62,8 @@ static void free_indirect_block(struct pass *p, u32 block)
 	p->freed++;
 }
 
-/* Zero the pointers of @block from index @from on. False: they are still there. */
-static bool clear_pointers(struct pass *p, u32 block, u32 from)
+/* Zero the pointers [@from, @to) of @block. False: they are still there. */
+static bool clear_pointers(struct pass *p, u32 block, u32 from, u32 to)
 {
 	struct buf *b;
 	int err = ext2_bread(p->inode->sb, block, "indirect block", &b);
@@ -70,7 +71,7 @@ static bool clear_pointers(struct pass *p, u32 block, u32 from)
 	note(p, err);
 	if (err)
 		return false;
-	memset((u32 *)b->data + from, 0, p->sbi->block_size - from * sizeof(u32));
+	memset((u32 *)b->data + from, 0, (to - from) * sizeof(u32));
 	bdirty(b);
 	brelse(b);
 	return true;
@@ -103,43 +104,75 @@ static u32 *copy_of(struct pass *p, u32 block, u32 levels)
 	return copy;
 }
 
-/*
- * Free what the tree under indirect block @block holds from its data block @from on; all of it and
- * @block itself if @from is 0. @levels: of pointers, 1 to 3. What cannot be read stays as it is.
- */
-static void free_tree(struct pass *p, u32 block, u32 levels, u64 from)
+/* Nothing points to indirect block @block any more: free it and all below. @levels: of pointers, 1
+ * to 3. What cannot be read stays taken. */
+static void free_tree(struct pass *p, u32 block, u32 levels)
 {
-	u32 shift = p->sbi->addr_bits * (levels - 1), ptrs = 1u << p->sbi->addr_bits;
-	u32 first = (u32)(from >> shift);
-	u64 rest = from & ((1ul << shift) - 1);
-	u32 *copy = copy_of(p, block, levels);
+	u32 *copy = copy_of(p, block, levels), ptrs = 1u << p->sbi->addr_bits;
 
 	if (!copy)
 		return;
-	/* The child that the cut goes through keeps its pointer. */
-	if (rest) {
-		if (copy[first])
-			free_tree(p, copy[first], levels - 1, rest);
-		first++;
-	}
-	if (from && (all_zero(copy + first, ptrs - first) || !clear_pointers(p, block, first)))
-		return;
-	for (u32 i = first; i < ptrs; i++) {
+	for (u32 i = 0; i < ptrs; i++) {
 		if (levels == 1)
 			free_data(p, copy[i]);
 		else if (copy[i])
-			free_tree(p, copy[i], levels - 1, 0);
+			free_tree(p, copy[i], levels - 1);
 	}
-	if (!from)
-		free_indirect_block(p, block);
+	free_indirect_block(p, block);
 }
 
-static void free_from(struct pass *p, u64 from)
+static bool free_part(struct pass *p, u32 block, u32 levels, u64 base);
+
+/* Child @i of a block with the pointers @copy, the first of which leads to block @base of the file:
+ * does it keep anything? */
+static bool child_stays(struct pass *p, const u32 *copy, u32 levels, u32 i, u64 base)
+{
+	u64 span = 1ul << p->sbi->addr_bits * (levels - 1), start = base + i * span;
+
+	if (!copy[i] || (p->from <= start && p->to >= start + span))
+		return false;
+	return !free_part(p, copy[i], levels - 1, start);
+}
+
+/*
+ * Free the data blocks [p->from, p->to) of those found through indirect block @block, of which
+ * there are some; its first pointer leads to block @base of the file. True: it holds no pointer any
+ * more, and the caller takes it out; what was below it went. Only children that an end cuts through
+ * may stay. What cannot be read stays as it is.
+ */
+static bool free_part(struct pass *p, u32 block, u32 levels, u64 base)
+{
+	u32 shift = p->sbi->addr_bits * (levels - 1), ptrs = 1u << p->sbi->addr_bits;
+	u64 lo = max(p->from, base) - base, hi = min(p->to - base, (u64)ptrs << shift);
+	u32 first = (u32)(lo >> shift), end = (u32)((hi - 1) >> shift) + 1;
+	u32 *copy = copy_of(p, block, levels);
+
+	if (!copy)
+		return false;
+	if (child_stays(p, copy, levels, first, base))
+		first++;
+	if (first < end && child_stays(p, copy, levels, end - 1, base))
+		end--;
+	if (first < end && !all_zero(copy + first, end - first)) {
+		if (!clear_pointers(p, block, first, end))
+			return false;
+		for (u32 i = first; i < end; i++) {
+			if (levels == 1)
+				free_data(p, copy[i]);
+			else if (copy[i])
+				free_tree(p, copy[i], levels - 1);
+			copy[i] = 0;
+		}
+	}
+	return all_zero(copy, ptrs);
+}
+
+static void free_blocks(struct pass *p)
 {
 	struct ext2_inode_info *info = ext2_info(p->inode);
 	u64 base = EXT2_NDIR;
 
-	for (u64 i = from; i < EXT2_NDIR; i++) {
+	for (u64 i = p->from; i < min(p->to, (u64)EXT2_NDIR); i++) {
 		u32 block = info->block[i];
 
 		info->block[i] = 0;
@@ -147,30 +180,49 @@ static void free_from(struct pass *p, u64 from)
 	}
 	for (u32 levels = 1; levels <= 3; levels++) {
 		u32 *slot = &info->block[EXT2_IND + levels - 1], block = *slot;
-		u64 span = 1ul << p->sbi->addr_bits * levels;
+		u64 end = base + (1ul << p->sbi->addr_bits * levels);
+		bool all = p->from <= base && p->to >= end;
 
-		if (block && from < base + span) {
-			if (from <= base)
-				*slot = 0;
-			free_tree(p, block, levels, from > base ? from - base : 0);
+		if (block && p->from < end && p->to > base &&
+		    (all || free_part(p, block, levels, base))) {
+			*slot = 0;
+			free_tree(p, block, levels);
 		}
-		base += span;
+		base = end;
 	}
 	free_gathered(p);
 }
 
-int ext2_truncate(struct inode *inode, u64 size)
+/* The blocks [@from, @to) of the file. */
+static int free_range(struct inode *inode, u64 from, u64 to)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
 	struct ext2_inode_info *info = ext2_info(inode);
-	struct pass p = { .inode = inode, .sbi = sbi, .names = inode_is_dir(inode) };
+	struct pass p = {
+		.inode = inode, .sbi = sbi, .from = from, .to = to, .names = inode_is_dir(inode)
+	};
 	u64 blocks;
 
 	mutex_lock(&sbi->lock);
-	free_from(&p, (size + sbi->block_size - 1) >> sbi->block_bits);
+	free_blocks(&p);
 	info->last_block = 0;
 	blocks = p.freed << (sbi->block_bits - SECTOR_SHIFT);
 	inode->blocks -= min(blocks, inode->blocks);
 	mutex_unlock(&sbi->lock);
 	return p.err;
+}
+
+int ext2_truncate(struct inode *inode, u64 size)
+{
+	struct ext2_sb *sbi = ext2_sb(inode->sb);
+
+	return free_range(inode, (size + sbi->block_size - 1) >> sbi->block_bits, ~0ul);
+}
+
+int ext2_punch(struct inode *inode, u64 start, u64 end)
+{
+	struct ext2_sb *sbi = ext2_sb(inode->sb);
+	u64 from = (start + sbi->block_size - 1) >> sbi->block_bits, to = end >> sbi->block_bits;
+
+	return from < to ? free_range(inode, from, to) : 0;
 }
