@@ -305,6 +305,18 @@ void sync(void)
 	vfs_sync();
 }
 
+int syncfs(int fd)
+{
+	struct file *file = fd_get_file(fd, EINVAL);
+	int err;
+
+	if (!file)
+		return -1;
+	err = vfs_syncfs(file);
+	file_put(file);
+	return posix_result(err);
+}
+
 int isatty(int fd)
 {
 	struct file *file = fd_get(fd);

@@ -94,7 +94,8 @@ static void end_write(struct bio *bio)
 		page_put(bounce);
 	}
 	if (bio->status)
-		mapping_set_error(page_io_mapping(bio->pages.first), bio->status);
+		for (struct page *page = bio->pages.first; page; page = page->next)
+			page_write_failed(page, bio->status);
 	end_pages_writeback(&bio->pages);
 	bio_free(bio);
 }
@@ -127,7 +128,7 @@ static void write_some_blocks(struct testfs *fs, struct page *page)
 			err = blkdev_rw(fs->dev, BIO_WRITE, sector, from, TESTFS_BLOCK);
 	}
 	if (err)
-		mapping_set_error(page_io_mapping(page), err);
+		page_write_failed(page, err);
 	end_page_writeback(page);
 }
 
@@ -183,6 +184,17 @@ static int testfs_sync(struct address_space *mapping, pgoff_t first, pgoff_t las
 	return err ? err : blkdev_flush(to_fs(mapping)->dev);
 }
 
+/* As an open file's fsync: one of the errors of before, too. */
+static int sync_and_tell(struct testfs *fs, pgoff_t first, pgoff_t last, enum sync_mode mode,
+			 enum policy_harvest_why why)
+{
+	u32 began = READ_ONCE(fs->told);
+	int err = testfs_sync(&fs->mapping, first, last, mode, why);
+	int earlier = errseq_tell(&fs->mapping.wb_err, &fs->told, began);
+
+	return err ? err : earlier;
+}
+
 static void testfs_flush_cmtime(struct address_space *mapping)
 {
 	if (test_and_clear_bit(&mapping->flags, AS_CMTIME))
@@ -207,9 +219,15 @@ static vm_fault_t testfs_page_mkwrite(struct vm_fault *vmf)
 	return fs->mkwrite ? fs->mkwrite(vmf) : filemap_page_mkwrite(vmf);
 }
 
+static int testfs_vma_fsync(const struct vm_area *vma, pgoff_t first, pgoff_t last)
+{
+	return sync_and_tell(to_fs(vma->mapping), first, last, SYNC_DATA, HARVEST_MSYNC);
+}
+
 static const struct vm_operations testfs_vm_ops = {
 	.fault = filemap_fault,
 	.page_mkwrite = testfs_page_mkwrite,
+	.fsync = testfs_vma_fsync,
 };
 
 void *testfs_mmap(struct testfs *fs, struct mm *mm, pgoff_t first, u64 pages, int prot, int flags)
@@ -291,7 +309,7 @@ void testfs_destroy(struct testfs *fs)
 
 int testfs_fsync(struct testfs *fs)
 {
-	return testfs_sync(&fs->mapping, 0, ~0ul, SYNC_FULL, HARVEST_FSYNC);
+	return sync_and_tell(fs, 0, ~0ul, SYNC_FULL, HARVEST_FSYNC);
 }
 
 int testfs_fsync_job(void *fs)
@@ -316,9 +334,11 @@ int testfs_protect(struct testfs *fs)
 					 .protect = true,
 					 .last = ~0ul,
 					 .nr_to_write = ~0ul };
+	u32 failed = READ_ONCE(fs->mapping.nr_failed);
 	int err = filemap_fdatawrite_range(&fs->mapping, &wbc);
 
-	return err ? err : filemap_fdatawait_range(&fs->mapping, 0, ~0ul);
+	filemap_fdatawait_range(&fs->mapping, 0, ~0ul);
+	return err ? err : mapping_failed_since(&fs->mapping, failed);
 }
 
 s64 testfs_write(struct testfs *fs, u64 pos, const void *buf, size_t len)

@@ -55,6 +55,7 @@ struct testfs {
 	u64 nr_pages; /* of the disk; mapping.size may be smaller */
 	u8 *prepared; /* page lock: one byte per page, a bit per block */
 	bool parked;
+	u32 told; /* a: its errors, to testfs_fsync() and msync: there is one open file */
 	/* knobs */
 	int prepare_error; /* what prepare_write() says; 0: it agrees */
 	bool bounce;	   /* the device has read memory when writepages() returns, and holds the

@@ -33,7 +33,8 @@
 	X(PAGES_CANCELLED, "pages_cancelled", "page_dirty.c: dirtiness discarded by truncate")     \
 	X(HOLES, "holes", "punch.c: parts of files given up or zeroed")                            \
 	X(PAGES_REDIRTIED, "pages_redirtied", "page_dirty.c: put back, could not be written")      \
-	X(PAGES_WRITTEN, "pages_written", "page_dirty.c: writeback ended")                         \
+	X(PAGES_WRITTEN, "pages_written", "page_dirty.c: writeback ended, well or not")            \
+	X(PAGES_FAILED, "pages_failed", "write_error.c: of those, not well")                       \
 	X(PTES_SCANNED, "ptes_scanned", "rmap.c: PTEs looked at for cleaning")                     \
 	X(PTES_CLEANED, "ptes_cleaned", "rmap.c: PTEs that lost W or D")                           \
 	X(HARVESTS, "harvests", "harvest.c: files asked for stores without notice")                \

@@ -165,10 +165,9 @@ static s64 do_write(struct file *file, const void *buf, size_t len, u64 *pos, bo
 		n = inode_write_locked(inode, buf, len, *pos);
 		up_write(&inode->i_rwsem);
 	}
-	if (n > 0 && (file->flags & FS_O_SYNC) && inode->data.a_ops->fsync) {
-		int err = inode->data.a_ops->fsync(&inode->data, *pos >> PAGE_SHIFT,
-						   (*pos + (u64)n - 1) >> PAGE_SHIFT, SYNC_FULL,
-						   HARVEST_FSYNC);
+	if (n > 0 && file->flags & FS_O_SYNC) {
+		int err = file_sync(file, *pos >> PAGE_SHIFT, (*pos + (u64)n - 1) >> PAGE_SHIFT,
+				    SYNC_FULL, HARVEST_FSYNC);
 
 		if (err)
 			return err;
@@ -252,15 +251,30 @@ int vfs_ftruncate(struct file *file, u64 size)
 	return err;
 }
 
-int vfs_fsync(struct file *file, bool data_only)
+int file_sync(struct file *file, pgoff_t first, pgoff_t last, enum sync_mode mode,
+	      enum policy_harvest_why why)
 {
 	struct address_space *mapping = &file->inode->data;
+	u32 told = READ_ONCE(file->wb_told);
+	int err, earlier;
 
-	stat_inc(STAT_FSYNCS);
 	if (!mapping->a_ops->fsync)
 		return 0;
-	return mapping->a_ops->fsync(mapping, 0, ~0ul, data_only ? SYNC_DATA : SYNC_FULL,
-				     HARVEST_FSYNC);
+	err = mapping->a_ops->fsync(mapping, first, last, mode, why);
+	/* After it: all that it waited for has said what became of it (rule 81). */
+	earlier = errseq_tell(&mapping->wb_err, &file->wb_told, told);
+	return first_error(err, earlier);
+}
+
+int vfs_fsync(struct file *file, bool data_only)
+{
+	stat_inc(STAT_FSYNCS);
+	return file_sync(file, 0, ~0ul, data_only ? SYNC_DATA : SYNC_FULL, HARVEST_FSYNC);
+}
+
+int file_vma_fsync(const struct vm_area *vma, pgoff_t first, pgoff_t last)
+{
+	return file_sync(vma->file, first, last, SYNC_DATA, HARVEST_MSYNC);
 }
 
 void inode_stat(struct inode *inode, struct kstat *st)

@@ -158,6 +158,8 @@ struct super_block {
 	u32 block_size;	    /* f */
 	u32 time_gran;	    /* f: nanoseconds that an inode can tell apart */
 	u64 max_bytes;	    /* f: largest size of a file */
+	u32 wb_err;	    /* a: failed writes of data or metadata, for syncfs: errseq.h */
+	u32 nr_failed;	    /* a: how many; for who syncs all and has no open file */
 	void *fs;	    /* f */
 	struct inode *root; /* f: referenced */
 	struct rwsem namespace;			    /* RANK_NAMESPACE */
@@ -183,9 +185,10 @@ struct filesystem {
 
 /* An open file. a: atomic   f: its own lock */
 struct file {
-	struct inode *inode; /* referenced */
-	u32 flags;	     /* FS_O_* */
-	int refs;	     /* a */
+	struct inode *inode;  /* referenced */
+	u32 flags;	      /* FS_O_* */
+	int refs;	      /* a */
+	u32 wb_told, sb_told; /* a: errors of the file and its super block told: errseq.h */
 	struct mutex pos_lock;
 	u64 pos;	     /* f */
 	struct readahead ra; /* f */
@@ -196,8 +199,12 @@ struct file {
  * Errors were printed. */
 int vfs_mount(const char *dev_name, const char *type, const char *path);
 int vfs_umount(const char *path); /* -EBUSY while files are open or mapped; writes all first */
-int vfs_sync(void);		  /* sync(2): everything, and waits; first error */
-void vfs_shutdown(void);	  /* sync and unmount all, for poweroff */
+int vfs_sync(void);		  /* sync(2): everything, and waits; the first error that it met: no
+				   * open file is told of anything by it */
+/* syncfs(2): all of the file system that @file lies on; the first error, or one since @file was
+ * opened that it was not told of by this call (rule 77). */
+int vfs_syncfs(struct file *file);
+void vfs_shutdown(void); /* sync and unmount all, for poweroff */
 /* The super block mounted at exactly @path, or NULL. */
 struct super_block *vfs_find_super(const char *path);
 /* Write everything, then forget every file that nobody uses: what is looked at next comes from the
@@ -238,6 +245,14 @@ int vfs_ftruncate(struct file *file, u64 size);
  */
 int vfs_fallocate(struct file *file, int mode, s64 offset, s64 len); /* fallocate.c */
 int vfs_fsync(struct file *file, bool data_only);
+/*
+ * [first, last] (pages) of @file durable, as a_ops->fsync: what fsync, msync and O_SYNC are made
+ * of. 0, or the first error of this attempt; or the error of any write of the file since @file was
+ * opened or was told last (rule 74): each open file hears of each once, and a new one also of what
+ * nobody has heard of.
+ */
+int file_sync(struct file *file, pgoff_t first, pgoff_t last, enum sync_mode mode,
+	      enum policy_harvest_why why);
 int vfs_fstat(struct file *file, struct kstat *st);
 /* mmap of @file into @mm; see mm_mmap for the rest. */
 int vfs_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, struct file *file,
@@ -247,6 +262,7 @@ int vfs_bmap(struct file *file, u64 pos, sector_t *sector);
 /* For vm_operations: an area holds a reference on its file. */
 void file_vma_open(struct vm_area *vma);
 void file_vma_close(struct vm_area *vma);
+int file_vma_fsync(const struct vm_area *vma, pgoff_t first, pgoff_t last);
 
 /* --- inodes: inode.c --- */
 /* The inode @ino of @sb, referenced; read from disk the first time. */
@@ -294,6 +310,12 @@ static inline void inode_dio_wait(struct inode *inode)
 /* Size or blocks changed (after they did): meta_gen, AS_DIRTY_META, dirty list. Any locks of
  * RANK_PAGE and above, RANK_FS_ALLOC. */
 void inode_mark_meta(struct inode *inode);
+
+/* A write of data or metadata of @sb failed; else as mapping_set_error(). Any context. */
+void sb_set_error(struct super_block *sb, int error);
+/* A write that was to make @inode durable failed: told to who syncs the file, and to who syncs
+ * all. */
+void inode_set_error(struct inode *inode, int error);
 
 static inline struct inode *mapping_inode(const struct address_space *mapping)
 {

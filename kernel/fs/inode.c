@@ -130,9 +130,6 @@ static int write_out(struct inode *inode)
 	const struct address_space_operations *ops = inode->data.a_ops;
 	int err = filemap_write_and_wait_range(&inode->data, 0, ~0ul, HARVEST_FSYNC), e = 0;
 
-	/* If it stays after all, the next fsync must hear of it. */
-	if (err)
-		mapping_set_error(&inode->data, err);
 	inode_flush_cmtime(&inode->data);
 	if (ops->write_inode)
 		e = ops->write_inode(&inode->data, SYNC_FULL);

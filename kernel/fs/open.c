@@ -6,7 +6,8 @@
  * Not:   the walk (namei.c), contents (file.c).
  * Locks: as namei.c; pos_lock, then the namespace, in vfs_readdir.
  * Key fact: a mapping holds a reference on its file, so that a file lives until the last of its
- *        descriptors and areas is gone, whatever its name became.
+ *        descriptors and areas is gone, whatever its name became. Closing it writes nothing and
+ *        tells nothing, as in Linux: who wants to know calls fsync.
  */
 #include <errno.h>
 
@@ -73,6 +74,8 @@ int vfs_open(const char *path, u32 flags, u32 mode, struct file **out)
 	file->inode = inode;
 	file->flags = flags;
 	file->refs = 1;
+	file->wb_told = errseq_sample(&inode->data.wb_err);
+	file->sb_told = errseq_sample(&inode->sb->wb_err);
 	/* No lock of RANK_MOUNT is ever taken with it: it comes before the namespace and
 	 * i_rwsem. */
 	mutex_init(&file->pos_lock, "pos_lock", RANK_MOUNT);

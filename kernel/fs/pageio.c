@@ -120,14 +120,18 @@ static bool is_one_extent(struct pass *p, const struct page *page, u32 pages, u6
 
 /* ---- ends ---------------------------------------------------------------------------------- */
 
-/* Whatever the device said, the file knows two errors. */
-static void note_write_error(struct address_space *mapping, pgoff_t index, int error)
+/* Of @page, which is still under I/O. A disk that is gone fails everything: one line for what one
+ * fsync will tell is enough. */
+static void note_write_error(struct page *page, int error)
 {
+	struct address_space *mapping = page_io_mapping(page);
 	struct inode *inode = mapping->host;
 
-	printk("%s: %s: inode %lu, page %lu: write failed (error %d).\n", inode->sb->type,
-	       inode->sb->dev->name, (unsigned long)mapping->ino, (unsigned long)index, error);
-	mapping_set_error(mapping, error == -ENOSPC ? -ENOSPC : -EIO);
+	if (page_write_failed(page, error))
+		printk("%s: %s: inode %lu, page %lu: write failed (error %d).\n", inode->sb->type,
+		       inode->sb->dev->name, (unsigned long)mapping->ino,
+		       (unsigned long)page->index, error);
+	sb_set_error(inode->sb, error);
 }
 
 static void note_read_error(struct address_space *mapping, pgoff_t index, int error)
@@ -156,7 +160,7 @@ static void write_singly(struct bio *bio)
 
 		next = page->next;
 		if (!one) {
-			note_write_error(page_io_mapping(page), page->index, bio->status);
+			note_write_error(page, bio->status);
 			end_page_writeback(page);
 			continue;
 		}
@@ -175,8 +179,7 @@ static void end_write(struct bio *bio)
 		write_singly(bio);
 	} else {
 		if (unlikely(bio->status))
-			note_write_error(page_io_mapping(bio->pages.first), bio->pages.first->index,
-					 bio->status);
+			note_write_error(bio->pages.first, bio->status);
 		end_pages_writeback(&bio->pages);
 	}
 	data_sync_end(bio);
@@ -206,7 +209,7 @@ static void put_page_io(struct page_io *io)
 		return;
 	if (io->op == BIO_WRITE) {
 		if (io->error)
-			note_write_error(page_io_mapping(page), page->index, io->error);
+			note_write_error(page, io->error);
 		end_page_writeback(page);
 	} else {
 		if (io->error)
@@ -305,7 +308,7 @@ static void write_in_parts(struct pass *p, struct page *page)
 		return;
 	}
 	if (err)
-		note_write_error(page_io_mapping(page), page->index, err);
+		note_write_error(page, err);
 	end_page_writeback(page);
 }
 

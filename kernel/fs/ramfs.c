@@ -253,6 +253,7 @@ static const struct vm_operations ram_vm_ops = {
 	.open = file_vma_open,
 	.close = file_vma_close,
 	.fault = filemap_fault,
+	.fsync = file_vma_fsync,
 };
 
 static const struct inode_operations ram_inode_ops = {

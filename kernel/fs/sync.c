@@ -5,9 +5,12 @@
  * Owns:  the order: all data started, all data waited for, inodes, metadata, the device's cache.
  * Not:   one file (a_ops->fsync), when the flusher writes (kernel/mm/flusher.c).
  * Locks: mount_lock (read) while going through the mounts; supers_lock for the flusher's look.
- * Key fact: an error is told to who syncs everything and noted again for the file's own fsync,
- *        which is the one that promised something to somebody.
+ * Key fact: who syncs everything is told of an error by the super block, and uses up nothing of
+ *        what the file's own fsync will say, which is the one that promised something to somebody
+ *        (B20).
  */
+#include <errno.h>
+
 #include "kernel/block/buf.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/writeback.h"
@@ -24,29 +27,48 @@ static int start_write(struct inode *inode)
 static int finish_write(struct inode *inode)
 {
 	const struct address_space_operations *ops = inode->data.a_ops;
-	int err = filemap_fdatawait_range(&inode->data, 0, ~0ul), e = 0;
 
-	/* Told here to who syncs everything; the file's own fsync has to hear of it as well. */
-	if (err)
-		mapping_set_error(&inode->data, err);
+	filemap_fdatawait_range(&inode->data, 0, ~0ul);
 	inode_flush_cmtime(&inode->data);
-	if (ops->write_inode)
-		e = ops->write_inode(&inode->data, SYNC_FULL);
-	return err ? err : e;
+	return ops->write_inode ? ops->write_inode(&inode->data, SYNC_FULL) : 0;
+}
+
+void sb_set_error(struct super_block *sb, int error)
+{
+	errseq_set(&sb->wb_err, error == -ENOSPC ? -ENOSPC : -EIO);
+	atomic_add_return(&sb->nr_failed, 1); /* after it, as in mapping_set_error() */
+}
+
+void inode_set_error(struct inode *inode, int error)
+{
+	mapping_set_error(&inode->data, error);
+	sb_set_error(inode->sb, error);
+}
+
+/* Metadata, and with it the device's cache; a failure is told to all who sync the file system. */
+static int sync_metadata(struct super_block *sb)
+{
+	int err = sb->ops->sync_fs ? sb->ops->sync_fs(sb) : 0;
+
+	err = first_error(err, bsync(sb->dev));
+	err = first_error(err, blkdev_flush(sb->dev));
+	if (err)
+		sb_set_error(sb, err);
+	return err;
 }
 
 int sync_super(struct super_block *sb)
 {
+	u32 failed = READ_ONCE(sb->nr_failed);
 	int err;
 
 	if (!sb->dev)
 		return 0;
 	err = inode_for_each(sb, start_write);
 	err = first_error(err, inode_for_each(sb, finish_write));
-	if (sb->ops->sync_fs)
-		err = first_error(err, sb->ops->sync_fs(sb));
-	err = first_error(err, bsync(sb->dev));
-	return first_error(err, blkdev_flush(sb->dev));
+	if (READ_ONCE(sb->nr_failed) != failed)
+		err = first_error(err, errseq_last(&sb->wb_err));
+	return first_error(err, sync_metadata(sb));
 }
 
 int vfs_sync(void)
@@ -59,6 +81,16 @@ int vfs_sync(void)
 		err = first_error(err, sync_super(sb));
 	up_read(&mount_lock);
 	return err;
+}
+
+/* No lock: an open file keeps its file system mounted. */
+int vfs_syncfs(struct file *file)
+{
+	struct super_block *sb = file->inode->sb;
+	u32 told = READ_ONCE(file->sb_told);
+	int err = sync_super(sb);
+
+	return first_error(err, errseq_tell(&sb->wb_err, &file->sb_told, told));
 }
 
 /*
@@ -79,7 +111,10 @@ int supers_sync_metadata(struct writeback *wb, enum sync_mode mode)
 	spin_unlock(&supers_lock);
 	if (sb && sb->ops->sync_fs)
 		err = sb->ops->sync_fs(sb);
-	return first_error(err, bsync(dev));
+	err = first_error(err, bsync(dev));
+	if (sb && err)
+		sb_set_error(sb, err);
+	return err;
 }
 
 u64 vfs_drop_caches(void)

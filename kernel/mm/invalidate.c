@@ -113,13 +113,12 @@ static int flush(struct address_space *mapping, pgoff_t first, pgoff_t last)
 					 .first = first,
 					 .last = last,
 					 .nr_to_write = ~0ul };
+	u32 failed = READ_ONCE(mapping->nr_failed);
 	int err = filemap_fdatawrite_range(mapping, &wbc);
-	int wait_err = filemap_fdatawait_range(mapping, first, last);
 
-	/* It is the file's: whoever syncs it is to hear of it. */
-	if (wait_err)
-		mapping_set_error(mapping, wait_err);
-	return err ? err : wait_err;
+	/* Whoever syncs the file hears of it all the same (B20). */
+	filemap_fdatawait_range(mapping, first, last);
+	return err ? err : mapping_failed_since(mapping, failed);
 }
 
 int flush_and_invalidate_range(struct address_space *mapping, pgoff_t first, pgoff_t last)

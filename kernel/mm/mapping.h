@@ -12,6 +12,7 @@
 
 #include "kernel/core/sleeplock.h"
 #include "kernel/core/spinlock.h"
+#include "kernel/lib/errseq.h"
 #include "kernel/lib/radix.h"
 #include "kernel/mm/dirty_policy.h"
 #include "kernel/mm/i_mmap.h"
@@ -68,7 +69,7 @@ struct address_space_operations {
 	 * Write @pages: PG_writeback set, unlocked, referenced, ascending indices with gaps. The
 	 * callee starts I/O and returns; each page ends by end_page_writeback(), which also drops
 	 * the reference. page->next belongs to the I/O while PG_writeback is set. What cannot be
-	 * written is recorded by mapping_set_error() before its end_page_writeback().
+	 * written is told by page_write_failed() before its end_page_writeback().
 	 */
 	void (*writepages)(struct address_space *mapping, struct page_list *pages,
 			   struct writeback_control *wbc);
@@ -80,8 +81,9 @@ struct address_space_operations {
 	 * stays, and who asked is told (P21). Does not wait. NULL: it may. */
 	int (*release_page)(struct address_space *mapping, struct page *page);
 	/* Make [first, last] (pages) durable: data, blocks, size; SYNC_FULL: times too; then the
-	 * device's cache. @why: HARVEST_MSYNC or HARVEST_FSYNC. 0 or the first error. NULL: nothing
-	 * to do (ramfs). */
+	 * device's cache. @why: HARVEST_MSYNC or HARVEST_FSYNC. Goes on past errors; 0 or the first
+	 * one, but for those of pages: these are in wb_err, from where each open file is told by
+	 * itself. NULL: nothing to do (ramfs). */
 	int (*fsync)(struct address_space *mapping, pgoff_t first, pgoff_t last,
 		     enum sync_mode mode, enum policy_harvest_why why);
 	/* Write the inode into its block (the buffer becomes dirty). NULL: nothing to do. */
@@ -95,9 +97,7 @@ struct address_space_operations {
 };
 
 enum mapping_flag {
-	AS_CMTIME, /* D bits were taken for which the times were not moved yet */
-	AS_EIO,	   /* a write failed; reported once by the next sync */
-	AS_ENOSPC,
+	AS_CMTIME,     /* D bits were taken for which the times were not moved yet */
 	AS_DIRTY_TIME, /* the inode's times differ from the disk's */
 	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
 	AS_SILENT, /* a PTE may be stored through that neither a DIRTY page nor the log tells of */
@@ -115,6 +115,8 @@ struct address_space {
 	u64 ino;				      /* s: for traces and messages */
 	u64 size; /* file size in bytes. a: written under i_rwsem (fs); read by anyone, untorn */
 	unsigned long flags;	   /* a: AS_* */
+	u32 wb_err;		   /* a: failed writes, for who has the file open: errseq.h */
+	u32 nr_failed;		   /* a: how many pages; for who waits and tells nobody */
 	struct spinlock tree_lock; /* irqsave: completions clear tags */
 	struct radix_tree pages;   /* t */
 	struct rwsem i_mmap_rwsem;
@@ -149,9 +151,19 @@ static inline void mapping_tell_store(struct address_space *mapping)
 		mapping->a_ops->note_store(mapping);
 }
 
-/* Note a failed write (-EIO, -ENOSPC). Any context. */
-void mapping_set_error(struct address_space *mapping, int error);
-/* 0 or the noted error, which is forgotten. */
-int mapping_take_error(struct address_space *mapping);
+/*
+ * A write of the file failed (rule 74), and before PG_writeback goes (rule 81). Whatever the device
+ * said, a file knows two errors: -ENOSPC is told as that, all others as -EIO (rule 80). True: it is
+ * news; false: nobody has been told yet of the one before. Any context.
+ */
+bool mapping_set_error(struct address_space *mapping, int error);
+/* The same, of the page under I/O @page. Not yet end_page_writeback(). Any context. */
+bool page_write_failed(struct page *page, int error);
+/* For the kernel's own waiters, which must not use up what a program is to be told (B20): 0, or the
+ * error, if a write has failed since mapping->nr_failed was @before. */
+static inline int mapping_failed_since(const struct address_space *mapping, u32 before)
+{
+	return likely(READ_ONCE(mapping->nr_failed) == before) ? 0 : errseq_last(&mapping->wb_err);
+}
 
 #endif

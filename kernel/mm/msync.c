@@ -3,7 +3,7 @@
  * msync.c - msync(2): which files of a range must be synced, and how.
  *
  * Owns:  the walk over areas and the errors of the call (rules 68-73).
- * Not:   syncing a file (a_ops->fsync).
+ * Not:   syncing a file, and what its open file is told (vm_ops->fsync).
  * Locks: mmap_lock (read) while looking; dropped while I/O runs, and the area looked up anew
  *        (rule 70). The area's file is kept by a reference meanwhile.
  */
@@ -15,11 +15,10 @@
 
 /* What one area wants of msync: filled under mmap_lock, used without. */
 struct part {
-	struct address_space *mapping; /* NULL: nothing to do */
-	struct vm_area held;	       /* a copy that holds the file */
+	struct vm_area held; /* stands for the area, and holds its file */
 	pgoff_t first, last;
 	vaddr_t end;
-	bool hole;
+	bool hole, sync; /* sync: there is something to do */
 };
 
 /* What a locked area keeps in memory may not be made invalid there (rule 69). */
@@ -42,12 +41,14 @@ static int next_part(struct mm *mm, vaddr_t addr, vaddr_t end, int flags, struct
 	part->hole = vma->start > addr;
 	addr = max(addr, vma->start);
 	part->end = min(end, vma->end);
-	part->mapping = NULL;
-	if (vma->mapping && (vma->flags & VM_SHARED)) {
-		part->mapping = vma->mapping;
+	part->sync = vma->mapping && vma->flags & VM_SHARED && vma->ops->fsync;
+	if (part->sync) {
 		part->first = vma_pgoff(vma, addr);
 		part->last = vma_pgoff(vma, part->end - 1);
-		part->held = *vma;
+		/* As much of it as open, close and fsync look at. */
+		part->held.mapping = vma->mapping;
+		part->held.file = vma->file;
+		part->held.ops = vma->ops;
 		if (vma->ops->open)
 			vma->ops->open(&part->held);
 	}
@@ -58,13 +59,11 @@ static int next_part(struct mm *mm, vaddr_t addr, vaddr_t end, int flags, struct
 /* Data of the part and what is needed to find it. */
 static int sync_part(struct part *part)
 {
-	const struct address_space_operations *ops = part->mapping->a_ops;
-	int err = 0;
+	const struct vm_operations *ops = part->held.ops;
+	int err = ops->fsync(&part->held, part->first, part->last);
 
-	if (ops->fsync)
-		err = ops->fsync(part->mapping, part->first, part->last, SYNC_DATA, HARVEST_MSYNC);
-	if (part->held.ops->close)
-		part->held.ops->close(&part->held);
+	if (ops->close)
+		ops->close(&part->held);
 	return err;
 }
 
@@ -79,7 +78,7 @@ static int sync_range(struct mm *mm, vaddr_t addr, vaddr_t end, int flags)
 			return more;
 		if (part.hole)
 			result = -ENOMEM;
-		if (part.mapping) {
+		if (part.sync) {
 			err = sync_part(&part);
 			if (err)
 				return err;

@@ -95,7 +95,7 @@ void set_pages_writeback(struct address_space *mapping, struct page_list *pages,
 void set_dirty_pages_writeback(struct address_space *mapping, struct page_list *pages);
 
 /* I/O of @page ended; wakes waiters and drops the reference the I/O held. Errors were noted by
- * mapping_set_error() before (rule 81). Any context. */
+ * page_write_failed() before (rule 81). Any context. */
 void end_page_writeback(struct page *page);
 /* The same for a whole list of one mapping (ascending): one tree_lock hold per leaf. */
 void end_pages_writeback(struct page_list *pages);

@@ -43,6 +43,9 @@ struct vm_fault {
  * | fault	 | mmap_lock r, invalidate r | yes	| LOCKED with an up-to-date page in file  |
  * | page_mkwrite| mmap_lock r		 | yes		| LOCKED, re-checked, or an error; nothing|
  * |		 |			 |		| changed on error			  |
+ * | fsync	 | none			 | yes		| [first, last] (pages) of the file	  |
+ * |		 |			 |		| durable (SYNC_DATA), or the error that  |
+ * |		 |			 |		| vma->file is to be told of		  |
  */
 struct vm_operations {
 	void (*open)(struct vm_area *vma);  /* the area was duplicated or split */
@@ -50,6 +53,9 @@ struct vm_operations {
 	vm_fault_t (*fault)(struct vm_fault *vmf);
 	/* vmf->page is referenced, not locked. NULL: no notice wanted (P3 of seeds). */
 	vm_fault_t (*page_mkwrite)(struct vm_fault *vmf);
+	/* msync(MS_SYNC). Of @vma only @file is looked at: it may be gone from its space. NULL:
+	 * there is nothing to make durable. */
+	int (*fsync)(const struct vm_area *vma, pgoff_t first, pgoff_t last);
 };
 
 #define VM_READ	    0x01

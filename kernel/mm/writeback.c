@@ -28,20 +28,6 @@
 
 #define GANG 64
 
-void mapping_set_error(struct address_space *mapping, int error)
-{
-	set_bit(&mapping->flags, error == -ENOSPC ? AS_ENOSPC : AS_EIO);
-}
-
-int mapping_take_error(struct address_space *mapping)
-{
-	if (likely(!(READ_ONCE(mapping->flags) & (1ul << AS_EIO | 1ul << AS_ENOSPC))))
-		return 0;
-	if (test_and_clear_bit(&mapping->flags, AS_ENOSPC))
-		return -ENOSPC;
-	return test_and_clear_bit(&mapping->flags, AS_EIO) ? -EIO : 0;
-}
-
 /* Up to GANG pages from @index on that carry @tag, referenced. */
 static unsigned int gang_get(struct address_space *mapping, pgoff_t index, pgoff_t last,
 			     unsigned int tag, struct page **pages)
@@ -308,7 +294,7 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 	return 0;
 }
 
-int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last)
+void filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last)
 {
 	struct page *pages[GANG];
 	unsigned int n, i;
@@ -323,7 +309,6 @@ int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_
 		if (!n || first > last || !first)
 			break;
 	}
-	return mapping_take_error(mapping);
 }
 
 int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last,
@@ -332,8 +317,9 @@ int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, p
 	struct writeback_control wbc = {
 		.mode = SYNC_DATA, .why = why, .first = first, .last = last, .nr_to_write = ~0ul
 	};
+	u32 failed = READ_ONCE(mapping->nr_failed);
 	int err = filemap_fdatawrite_range(mapping, &wbc);
-	int wait_err = filemap_fdatawait_range(mapping, first, last);
 
-	return err ? err : wait_err;
+	filemap_fdatawait_range(mapping, first, last);
+	return err ? err : mapping_failed_since(mapping, failed);
 }

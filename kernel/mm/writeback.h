@@ -61,9 +61,10 @@ void mapping_mark_dirty(struct address_space *mapping);
  * waits for I/O that was in flight on a dirty page (rule 31). Returns 0 or the first error of
  * submission. May sleep; no page locked. */
 int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc);
-/* Wait for all I/O of the range; returns and forgets the mapping's noted error. */
-int filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
-/* Both, for data. */
+/* Wait for all I/O of the range. What became of it: mapping_failed_since(). */
+void filemap_fdatawait_range(struct address_space *mapping, pgoff_t first, pgoff_t last);
+/* Both, for data. 0, or the error if a write of the file failed meanwhile; no open file has been
+ * told of it by this (B20). */
 int filemap_write_and_wait_range(struct address_space *mapping, pgoff_t first, pgoff_t last,
 				 enum policy_harvest_why why);
 /* Is there anything for the two to do? One load; the stores in question happened before. */

@@ -31,6 +31,7 @@ static int sync_metadata(struct inode *inode)
 	if (!err)
 		err = bsync(inode->sb->dev);
 	if (err) {
+		sb_set_error(inode->sb, err);
 		atomic_or(&inode->data.flags, 1ul << AS_DIRTY_META | 1ul << AS_DIRTY_TIME);
 		mapping_mark_dirty(&inode->data);
 		return err;
@@ -41,15 +42,15 @@ static int sync_metadata(struct inode *inode)
 }
 
 /*
- * The data that @wbc says, then the times that its cleaning found; waits for the data, and for an
- * error that an earlier writeback left. *@flushed: since no metadata was to follow, the device's
- * flush has followed the data.
+ * The data that @wbc says, then the times that its cleaning found; waits for the data, whose errors
+ * are in mapping->wb_err. *@flushed: since no metadata was to follow, the device's flush has
+ * followed the data.
  */
 static int sync_data(struct address_space *mapping, struct writeback_control *wbc, bool *flushed)
 {
 	struct data_sync sync;
-	int err, wait_err;
 	bool all;
+	int err;
 
 	data_sync_begin(&sync);
 	wbc->sync = &sync;
@@ -58,10 +59,11 @@ static int sync_data(struct address_space *mapping, struct writeback_control *wb
 	all = metadata_synced(mapping->host, wbc->mode);
 	data_sync_wait(&sync, mapping, all ? DATA_SYNC_FLUSH : DATA_SYNC_ONLY);
 	*flushed = sync.flushed;
-	wait_err = *flushed ? mapping_take_error(mapping) :
-			      filemap_fdatawait_range(mapping, wbc->first, wbc->last);
-	err = err ? err : wait_err;
-	return err ? err : sync.flush_error;
+	if (!*flushed)
+		filemap_fdatawait_range(mapping, wbc->first, wbc->last);
+	if (unlikely(sync.flush_error))
+		inode_set_error(mapping->host, sync.flush_error);
+	return err;
 }
 
 int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode,
@@ -80,12 +82,16 @@ int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum 
 			return err;
 	} else {
 		mapping->history.passes++;
-		err = mapping_take_error(mapping);
+		err = 0;
 		inode_flush_cmtime(mapping);
 	}
 	if (!metadata_synced(inode, mode))
 		e = sync_metadata(inode);
 	err = err ? err : e;
+	err = err ? err : e;
 	e = blkdev_flush(inode->sb->dev);
+	/* What others wrote is in that cache as well. */
+	if (unlikely(e))
+		inode_set_error(inode, e);
 	return err ? err : e;
 }

@@ -351,4 +351,5 @@ const struct vm_operations ext2_vm_ops = {
 	.close = file_vma_close,
 	.fault = ext2_fault,
 	.page_mkwrite = filemap_page_mkwrite,
+	.fsync = file_vma_fsync,
 };
