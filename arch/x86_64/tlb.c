@@ -32,11 +32,11 @@ static const enum stat_id why_stat[NR_TLB_WHY] = {
 	[TLB_WHY_MKCLEAN] = STAT_TLB_MKCLEAN, [TLB_WHY_ZAP] = STAT_TLB_ZAP,
 	[TLB_WHY_COW] = STAT_TLB_COW,	      [TLB_WHY_PROTECT] = STAT_TLB_PROTECT,
 	[TLB_WHY_KERNEL] = STAT_TLB_KERNEL,   [TLB_WHY_TEST] = STAT_TLB_TEST,
-	[TLB_WHY_HARVEST] = STAT_TLB_HARVEST,
+	[TLB_WHY_HARVEST] = STAT_TLB_HARVEST, [TLB_WHY_RECLAIM] = STAT_TLB_RECLAIM,
 };
 
 static const char *const why_name[NR_TLB_WHY] = { "mkclean", "zap",	"copy-on-write", "protect",
-						  "kernel",  "harvest", "test" };
+						  "kernel",  "harvest", "reclaim",	 "test" };
 
 static void load_cr3(const struct pgtable *pgt)
 {

@@ -45,6 +45,8 @@ struct thread {
 	bool pinned;		 /* s */
 	bool killed;		 /* a: thread_kill() */
 	bool ending;		 /* o: in thread_exit(): nothing can end it twice */
+	bool in_reclaim;	 /* o: it makes room already; kernel/mm/reclaim.c */
+	u8 writes_out;		 /* o: >0: it may take the last frames; page_alloc.h */
 	u32 cpu;		 /* r: where it runs or last ran */
 	u32 id;			 /* s */
 	char name[THREAD_NAME];	 /* s */

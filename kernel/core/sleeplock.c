@@ -187,7 +187,7 @@ bool down_write_trylock(struct rwsem *s)
 	if (!atomic_cas(&s->state, 0, RWSEM_WRITER))
 		return false;
 	if (unlikely(debug_checks))
-		lockrank_acquire(s, s->rank, 0, s->name);
+		lockrank_tried(s, s->rank, 0, s->name);
 	s->owner = current_thread();
 	return true;
 }
@@ -202,6 +202,6 @@ bool down_read_trylock(struct rwsem *s)
 			return false;
 	} while (!atomic_cas(&s->state, n, n + 1));
 	if (unlikely(debug_checks))
-		lockrank_acquire(s, s->rank, 0, s->name);
+		lockrank_tried(s, s->rank, 0, s->name);
 	return true;
 }

@@ -50,6 +50,14 @@
 	X(PAGES_LEFT_DIRTY, "pages_left_dirty", "preclean.c: hot pages written and not cleaned")   \
 	X(PTES_ZAPPED, "ptes_zapped", "memory.c: PTEs removed")                                    \
 	X(THROTTLED, "throttled", "throttle.c: waits of a dirtying thread")                        \
+	/* memory wanted */                                                                        \
+	X(PAGES_RECLAIMED, "pages_reclaimed", "reclaim.c: cached pages whose frames were freed")   \
+	X(RECLAIM_SCANNED, "reclaim_scanned", "reclaim.c: cached pages the back hand looked at")   \
+	X(RECLAIM_USED, "reclaim_used", "reclaim.c: of them left, for they were used")             \
+	X(RECLAIM_UNMAPPED, "reclaim_unmapped", "reclaim.c: PTEs removed")                         \
+	X(RECLAIM_DIRTY_SKIPPED, "reclaim_dirty_skipped", "reclaim.c: left, to be written first")  \
+	X(DIRECT_RECLAIMS, "direct_reclaims", "kreclaimd.c: allocations that made room themselves") \
+	X(OOM, "oom", "kreclaimd.c: allocations that found no room in the end")                    \
 	/* TLB */                                                                                  \
 	X(TLB_SHOOTDOWNS, "tlb_shootdowns", "tlb.c: batches flushed, of any reason")               \
 	X(TLB_MKCLEAN, "tlb_why_mkclean", "tlb.c: batches because pages were cleaned")             \
@@ -58,6 +66,7 @@
 	X(TLB_PROTECT, "tlb_why_protect", "tlb.c: batches because permission was taken")           \
 	X(TLB_KERNEL, "tlb_why_kernel", "tlb.c: batches for the kernel's own half")                \
 	X(TLB_HARVEST, "tlb_why_harvest", "tlb.c: batches because dirty bits were collected")      \
+	X(TLB_RECLAIM, "tlb_why_reclaim", "tlb.c: batches because frames were wanted")             \
 	X(TLB_DEFERRED, "tlb_deferred", "tlb.c: batches that waited for CPUs, not interrupted")    \
 	X(TLB_TEST, "tlb_why_test", "tlb.c: batches of tests")                                     \
 	X(TLB_ICR_WRITES, "tlb_icr_writes", "apic.c, for tlb.c: writes of the interrupt command")  \

@@ -23,6 +23,7 @@
 	X(BIO_END, "bio_end", "status, sector")                                                    \
 	X(TRUNCATE, "truncate", "inode, new size")                                                 \
 	X(PUNCH, "punch", "inode, first byte")                                                     \
+	X(RECLAIM, "reclaim", "frames passed, pages freed")                                        \
 	X(CMTIME, "cmtime", "inode, seconds")                                                      \
 	X(SWITCH, "switch", "from thread, to thread")                                              \
 	X(MARK, "mark", "of a test: two numbers")

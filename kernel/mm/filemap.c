@@ -65,11 +65,11 @@ static int add_new_page(struct address_space *mapping, pgoff_t index, struct pag
 	page->index = index;
 	page->dirty = PAGE_CLEAN;
 	BUG_ON(!trylock_page(page));
-	page_get(page);
+	page_get_tree(page);
 	err = insert_page(mapping, page);
 	if (err) {
 		unlock_page(page);
-		page_put(page);
+		page_put_tree(page);
 		page_put(page);
 		return err;
 	}
@@ -121,7 +121,7 @@ void remove_from_page_cache(struct page *page)
 	radix_delete(&mapping->pages, page->index);
 	page->mapping = NULL;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	page_put(page); /* the tree's; the caller still has one */
+	page_put_tree(page); /* the caller still has one */
 }
 
 void filemap_end_read(struct page *page, int error)
@@ -176,6 +176,7 @@ static int read_new_pages(struct address_space *mapping, pgoff_t index, unsigned
 	for (unsigned int i = 1; i < window; i++) {
 		if (add_new_page(mapping, index + i, &page))
 			break;
+		set_bit(&page->flags, PG_readahead);
 		page_list_add(&list, page);
 		stat_inc(STAT_READAHEAD_PAGES);
 	}
@@ -237,6 +238,7 @@ int read_mapping_page(struct address_space *mapping, pgoff_t index, struct reada
 	for (;;) {
 		page = find_get_page(mapping, index);
 		if (page && page_uptodate(page)) {
+			page_mark_used(page);
 			stat_inc(STAT_CACHE_HITS);
 			break;
 		}

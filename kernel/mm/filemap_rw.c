@@ -97,6 +97,8 @@ static s64 fill_page(struct address_space *mapping, struct page *page, unsigned 
 	bool fresh = !page_uptodate(page);
 	int err = 0;
 
+	if (!fresh)
+		page_mark_used(page);
 	delay_point("write_page_locked", page);
 	wait_for_stable_page(page);
 	if (fresh && copy_into(page, offset, from, n) < n)

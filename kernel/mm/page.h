@@ -24,8 +24,10 @@ enum page_flag {
 	PG_reserved,	/* not memory to be handed out */
 	PG_buddy,	/* free, head of a block of 2^order */
 	PG_slab,
-	PG_readahead, /* reaching it starts the next read-ahead */
+	PG_readahead, /* read ahead, and nobody has come for it yet: finding it is its first use */
 	PG_copy,      /* PG_writeback is that of a frame this one replaced; page_fork.c */
+	PG_used,      /* found in the cache since the clock's front hand came by; reclaim.c */
+	PG_table,     /* a page table: for who counts (oom.c) */
 };
 
 enum page_dirtiness { PAGE_CLEAN, PAGE_MAYBE_DIRTY, PAGE_DIRTY };
@@ -37,7 +39,7 @@ struct page {
 	pgoff_t index;		       /* s: in pages, while in a mapping */
 	struct page *next;	       /* L: link of the page_list that holds it */
 	u64 private;		       /* L: the file system's; see PG_blocks */
-	int refs;		       /* a: 0 = free */
+	int refs;		       /* a: 0 = free; PAGE_CACHED and more: in a file's tree */
 	int mapcount; /* a: PTEs that map it; falls only after the flush (rule 38) */
 	u8 dirty;     /* L: enum page_dirtiness; page_dirty.c alone */
 	u8 order;     /* z */
@@ -47,6 +49,14 @@ struct page {
 	u64 slab; /* kmalloc's */
 };
 _Static_assert(sizeof(struct page) == 64, "one cache line, and vmemmap counts on it");
+
+/*
+ * What the tree's reference counts. So the count itself says whether the frame is a cached page, and
+ * who comes upon it by its number looks and takes a reference in one instruction
+ * (page_get_cached): a frame that was freed meanwhile, and has become a slab or a page table, never
+ * gets a reference that its owner does not know of.
+ */
+#define PAGE_CACHED (1 << 28)
 
 #define vmemmap ((struct page *)VMEMMAP_BASE)
 
@@ -144,7 +154,30 @@ static inline void page_unpin(struct page *page)
 
 static inline bool page_pinned(const struct page *page)
 {
-	return READ_ONCE(page->refs) >= PAGE_PIN;
+	return (READ_ONCE(page->refs) & (PAGE_CACHED - 1)) >= PAGE_PIN;
+}
+
+/* Any frame, by its number: true, with a reference, if it is some file's page now. It may leave the
+ * file at once: who wants more locks it and looks at page->mapping. */
+static inline bool page_get_cached(struct page *page)
+{
+	int refs = READ_ONCE(page->refs);
+
+	while (refs >= PAGE_CACHED && !atomic_cas(&page->refs, refs, refs + 1))
+		refs = READ_ONCE(page->refs);
+	return refs >= PAGE_CACHED;
+}
+
+/* The tree's reference of a page that the caller has referenced, and its end. */
+static inline void page_get_tree(struct page *page)
+{
+	(void)atomic_add_return(&page->refs, PAGE_CACHED);
+}
+
+static inline void page_put_tree(struct page *page)
+{
+	if (unlikely(atomic_sub_return(&page->refs, PAGE_CACHED) <= 0))
+		page_release(page);
 }
 
 static inline bool page_locked(const struct page *page)
@@ -231,6 +264,14 @@ static inline void unlock_page_io(struct page *page)
 static inline bool page_uptodate(const struct page *page)
 {
 	return test_bit(&page->flags, PG_uptodate);
+}
+
+/* Somebody found it in the cache: the clock passes it over once (reclaim.c). */
+static inline void page_mark_used(struct page *page)
+{
+	if (unlikely(!test_bit(&page->flags, PG_used)) &&
+	    !test_and_clear_bit(&page->flags, PG_readahead))
+		set_bit(&page->flags, PG_used);
 }
 
 static inline bool page_writeback(const struct page *page)

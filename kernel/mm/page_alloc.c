@@ -45,6 +45,12 @@ static struct frame_cache {
 	unsigned int nr;
 } __aligned(64) caches[MAX_CPUS];
 
+/* s: runs of frames with a struct page; the last is followed by an empty one */
+static struct span {
+	u64 pfn, blocks;
+} spans[BOOT_MAX_RANGES + 1];
+static u64 nr_blocks; /* s: of all of them */
+
 /* --- buddy lists: zone.lock held --- */
 
 static void list_add(struct page *page, unsigned int order)
@@ -271,6 +277,20 @@ void free_pages(struct page *page, unsigned int order)
 	spin_unlock_irqrestore(&zone.lock, flags);
 }
 
+u64 nr_frame_blocks(void)
+{
+	return nr_blocks;
+}
+
+struct page *frame_block(u64 n)
+{
+	const struct span *s = spans;
+
+	while (n >= s->blocks)
+		n -= s++->blocks;
+	return pfn_to_page(s->pfn + n * BLOCK_PAGES);
+}
+
 u64 nr_total_pages(void)
 {
 	return zone.nr_total;
@@ -319,7 +339,10 @@ static void *table_alloc(void)
 	if (!zone.ready)
 		return phys_to_virt(early_alloc());
 	page = alloc_page(ALLOC_ZERO);
-	return page ? page_address(page) : NULL;
+	if (!page)
+		return NULL;
+	page->flags = 1ul << PG_table;
+	return page_address(page);
 }
 
 static void table_free(void *table)
@@ -391,12 +414,16 @@ static void release(u64 pfn, u64 end)
 void page_alloc_init(const struct boot_info *info)
 {
 	const struct boot_range *r;
+	struct span *span = spans;
 	unsigned int i, nr;
 	u64 pfn, end;
 
 	pgtable_set_memory(table_alloc, table_free);
-	for (i = 0; next_span(info, &i, &pfn, &end);)
+	for (i = 0; next_span(info, &i, &pfn, &end);) {
 		map_struct_pages(pfn, end);
+		*span = (struct span){ pfn, (end - pfn) / BLOCK_PAGES };
+		nr_blocks += span++->blocks;
+	}
 
 	/* Nothing more is taken early. What lies between the free ranges is reserved. */
 	r = early_left(&nr);

@@ -39,6 +39,11 @@ void free_pages(struct page *page, unsigned int order);
 /* page_put() at zero: a single frame whose refs just became 0. */
 void free_unreferenced(struct page *page);
 
+/* Frames that have a struct page, reserved ones and holes included, as blocks of 2^MAX_ORDER: how
+ * many there are, and the first of the @n-th. */
+u64 nr_frame_blocks(void);
+struct page *frame_block(u64 n);
+
 u64 nr_total_pages(void); /* handed to the allocator at boot */
 u64 nr_free_pages(void);  /* per-CPU caches included; exact when the others are quiet */
 /* Give the per-CPU caches of all CPUs back to the buddy lists: for tests. May sleep. */

@@ -47,7 +47,7 @@ static bool may_fork(const struct page *page)
  * one for the caller. What a completion does to @old meanwhile is not taken over. */
 static void fill_copy(struct page *copy, const struct page *old)
 {
-	const unsigned long kept = 1ul << PG_uptodate | 1ul << PG_blocks | 1ul << PG_readahead;
+	const unsigned long kept = 1ul << PG_uptodate | 1ul << PG_blocks | 1ul << PG_used;
 
 	memcpy(page_address(copy), page_address(old), PAGE_SIZE);
 	copy->mapping = old->mapping;
@@ -56,7 +56,7 @@ static void fill_copy(struct page *copy, const struct page *old)
 	copy->dirty = PAGE_CLEAN;
 	copy->flags |= (READ_ONCE(old->flags) & kept) | 1ul << PG_writeback | 1ul << PG_copy;
 	BUG_ON(!trylock_page(copy));
-	page_get(copy);
+	page_get_tree(copy);
 }
 
 /* False: the I/O has ended, or the page is beyond the end of the file; nothing changed. */
@@ -82,7 +82,7 @@ static void forget_copy(struct page *copy)
 	copy->mapping = NULL;
 	copy->flags &= ~(1ul << PG_writeback | 1ul << PG_copy);
 	unlock_page(copy);
-	page_put(copy);
+	page_put_tree(copy);
 	page_put(copy);
 }
 
@@ -109,7 +109,7 @@ enum page_fork page_fork(struct page **page)
 	}
 	stat_inc(STAT_PAGES_FORKED);
 	unlock_page(old);
-	page_put(old); /* the tree's */
+	page_put_tree(old);
 	page_put(old); /* the caller's; the I/O has its own */
 	*page = copy;
 	return PAGE_FORK_DONE;
