@@ -56,7 +56,7 @@
 	X(RECLAIM_USED, "reclaim_used", "reclaim.c: of them left, for they were used")             \
 	X(RECLAIM_UNMAPPED, "reclaim_unmapped", "reclaim.c: PTEs removed")                         \
 	X(RECLAIM_DIRTY_SKIPPED, "reclaim_dirty_skipped", "reclaim.c: left, to be written first")  \
-	X(DIRECT_RECLAIMS, "direct_reclaims", "kreclaimd.c: allocations that made room themselves") \
+	X(DIRECT_RECLAIMS, "direct_reclaims", "kreclaimd.c: allocations that made room")           \
 	X(OOM, "oom", "kreclaimd.c: allocations that found no room in the end")                    \
 	/* TLB */                                                                                  \
 	X(TLB_SHOOTDOWNS, "tlb_shootdowns", "tlb.c: batches flushed, of any reason")               \

@@ -51,8 +51,8 @@ struct page {
 _Static_assert(sizeof(struct page) == 64, "one cache line, and vmemmap counts on it");
 
 /*
- * What the tree's reference counts. So the count itself says whether the frame is a cached page, and
- * who comes upon it by its number looks and takes a reference in one instruction
+ * What the tree's reference counts. So the count itself says whether the frame is a cached page,
+ * and who comes upon it by its number looks and takes a reference in one instruction
  * (page_get_cached): a frame that was freed meanwhile, and has become a slab or a page table, never
  * gets a reference that its owner does not know of.
  */

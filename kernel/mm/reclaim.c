@@ -7,20 +7,20 @@
  * Locks: page locks and i_mmap_rwsem, tried only, so that whoever finds no memory may call this
  *        with locks held; tree_lock while a page is taken out of its file.
  * Key fact: page->refs tells a cached page from all others (PAGE_CACHED), and a reference is taken
- *        in the same instruction. So the hands go over the frames by their numbers and there are no
- *        lists: a page that is found, read or stored to pays for none. A page leaves in one
+ *        in the same instruction. So the hands go over the frames by their numbers and there are
+ *        no lists: a page that is found, read or stored to pays for none. A page leaves in one
  *        compare-exchange as well: refs from "the tree and we" to 0 under tree_lock, under which
  *        alone the tree gives references. Whoever else has one keeps the page where it is.
  *
- * A clock with two hands. The front hand takes the marks of use: the A bits of all PTEs, and PG_used
- * of who read or wrote without a mapping. The back hand follows some distance behind and takes out
- * what nobody has used since. So the distance, not the size of memory, says how long a page has time
- * to be used again; and a page that was only passed over once, in one long read, has no mark.
+ * A clock with two hands. The front hand takes the marks of use: the A bits of all PTEs, and
+ * PG_used of who read or wrote without a mapping. The back hand follows some distance behind and
+ * takes out what nobody has used since. So the distance, not the size of memory, says how long a
+ * page has time to be used again; and what was read once, in one long read, has no mark.
  *
- * Hands, not lists by age: those cost each use of a page, or forget which page was used; struct page
- * has no room for links; and frames that leave in the order of their numbers become large blocks
- * again, which slabs want. The price is that the hands also look at frames that are no cached pages:
- * two loads each.
+ * Hands, not lists by age: those cost each use of a page, or forget which page was used; struct
+ * page has no room for links; and frames that leave in the order of their numbers become large
+ * blocks again, which slabs want. The price is that the hands also look at frames that are no
+ * cached pages: a load each.
  *
  * Both hands work on one batch, with one shootdown: it flushes what the back hand has unmapped, and
  * lets CPUs set again the A bits that the front hand has taken.
@@ -36,8 +36,8 @@
 #include "kernel/mm/unmap.h"
 #include "kernel/mm/writeback.h"
 
-#define CHUNK	   64  /* frames that a hand goes over at once */
-#define BATCH	   256 /* pages unmapped under one shootdown at most */
+#define CHUNK	   64	/* frames that a hand goes over at once */
+#define BATCH	   256	/* pages unmapped under one shootdown at most */
 #define SCAN_BATCH 1024 /* frames passed for one shootdown, if it finds little */
 /* How far the hands are apart: a quarter of memory, and 1 GiB at most. */
 #define DISTANCE_MAX ((1ul << 30) / PAGE_SIZE / CHUNK)
@@ -206,9 +206,8 @@ static bool is_used(struct batch *b, struct page *page)
 {
 	if (test_bit(&page->flags, PG_used))
 		return true;
-	return READ_ONCE(page->mapcount) &&
-	       (!unmap_hold(&b->unmap, page->mapping) ||
-		unmap_ask(&b->unmap, page, UNMAP_LOOK) != PAGE_IDLE);
+	return READ_ONCE(page->mapcount) && (!unmap_hold(&b->unmap, page->mapping) ||
+					     unmap_ask(&b->unmap, page, UNMAP_LOOK) != PAGE_IDLE);
 }
 
 /* True: it is a victim, and stays locked and referenced. */

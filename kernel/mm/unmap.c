@@ -7,9 +7,9 @@
  * Locks: page locks by the caller; i_mmap_rwsem (read, tried) of each file from the first exchange
  *        until the flush is acknowledged; pgtable.lock for each exchange, since who looks a page up
  *        by its PTE references it under that lock.
- * Key fact: a removed PTE that is not flushed yet looks like none, and a CPU may still store through
- *        it. Who removes PTEs or takes permission from them wants i_mmap_rwsem for write, and so
- *        waits for our flush instead of finding nothing to flush (rule 58):
+ * Key fact: a removed PTE that is not flushed yet looks like none, and a CPU may still store
+ *        through it. Who removes PTEs or takes permission from them wants i_mmap_rwsem for write,
+ *        and so waits for our flush instead of finding nothing to flush (rule 58):
  *
  *	R (reclaim)			T (munmap)			W
  *	exchanges the PTE

@@ -55,9 +55,9 @@ enum unmap_ask { UNMAP_LOOK, UNMAP_TAKE_A };
 enum page_use unmap_ask(struct unmap *u, struct page *page, enum unmap_ask how);
 
 /*
- * Remove all PTEs of @page but those of areas of mlock(). Returns how many: by so much page->mapcount
- * and page->refs fall, after the flush and not before (rules 38, 56). *@d becomes true if one of a
- * shared area had D. @page is locked, its mapping held. Allocates nothing.
+ * Remove all PTEs of @page but those of areas of mlock(). Returns how many: by so much
+ * page->mapcount and page->refs fall, after the flush and not before (rules 38, 56). *@d becomes
+ * true if one of a shared area had D. @page is locked, its mapping held. Allocates nothing.
  */
 unsigned int unmap_page(struct unmap *u, struct page *page, bool *d);
 
