@@ -292,11 +292,3 @@ void bench_report_result(const char *figure, const struct bench_result *r, const
 		 decimal(ipis, sizeof(ipis), r->ipis), text);
 	bench_report(figure, (double)r->median, "instructions", "%s", all);
 }
-
-void bench_report_missing(const char *figure, size_t pages, const char *why)
-{
-	char text[128];
-
-	snprintf(text, sizeof(text), ",\"pages\":%zu,\"why\":\"%s\"", pages, why);
-	report(figure, "null", "", text);
-}

@@ -65,8 +65,6 @@ __attribute__((format(printf, 4, 5))) void bench_report(const char *figure, doub
 /* The same for instructions: the median, and beside it least, faults and ipis. */
 __attribute__((format(printf, 3, 4))) void
 bench_report_result(const char *figure, const struct bench_result *r, const char *more, ...);
-/* A figure about @pages that cannot be had here: value null, and why. */
-void bench_report_missing(const char *figure, size_t pages, const char *why);
 
 /* --- files --- */
 
@@ -130,8 +128,6 @@ int64_t bench_counter(const char *name);
  * policy; NULL: the one that the run began with. 0, or -1: there is none here, or no such one. */
 int bench_set(const char *key, const char *value);
 int bench_policy(const char *name);
-/* mprotect(); -1 with errno ENOSYS where there is none. */
-int bench_protect(void *addr, size_t len, int prot);
 /* madvise(MADV_WILL_WRITE): make the pages writable before they are stored to. 0 or -1. */
 int bench_will_write(void *addr, size_t len);
 /* Ask PTEs for stores to the file that nobody was told of, and do nothing else: how many there

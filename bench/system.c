@@ -183,12 +183,6 @@ int64_t bench_harvest(int fd)
 	return db_harvest(fd);
 }
 
-int bench_protect(void *addr, size_t len, int prot)
-{
-	errno = ENOSYS;
-	return -1;
-}
-
 int bench_will_write(void *addr, size_t len)
 {
 	return madvise(addr, len, MADV_WILL_WRITE);

@@ -49,6 +49,13 @@ int munmap(void *addr, size_t len)
 	return posix_result(mm ? mm_munmap(mm, (vaddr_t)addr, len) : -EINVAL);
 }
 
+int mprotect(void *addr, size_t len, int prot)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_mprotect(mm, (vaddr_t)addr, len, prot) : -ENOMEM);
+}
+
 int msync(void *addr, size_t len, int flags)
 {
 	struct mm *mm = current_thread()->mm;

@@ -283,11 +283,6 @@ int64_t bench_harvest(int fd)
 	return -1;
 }
 
-int bench_protect(void *addr, size_t len, int prot)
-{
-	return mprotect(addr, len, prot);
-}
-
 int bench_will_write(void *addr, size_t len)
 {
 	errno = ENOSYS;

@@ -8,6 +8,7 @@
 #ifndef KERNEL_MM_AREA_H
 #define KERNEL_MM_AREA_H
 
+#include "kernel/lib/mman.h"
 #include "kernel/mm/vm_area.h"
 
 RB_PROTOTYPE(vm_area_tree, vm_area, link, area_cmp);
@@ -27,6 +28,13 @@ int area_cut_at(struct mm *mm, vaddr_t start, vaddr_t end);
 /* Join neighbours that differ in nothing any more, wherever they meet in [@start, @end]. Areas of
  * the range may be freed: look them up again. Cannot fail. */
 void area_join_range(struct mm *mm, vaddr_t start, vaddr_t end);
+
+/* VM_READ, VM_WRITE, VM_EXEC for PROT_*. */
+static inline u32 prot_to_flags(int prot)
+{
+	return (prot & PROT_READ ? VM_READ : 0u) | (prot & PROT_WRITE ? VM_WRITE : 0u) |
+	       (prot & PROT_EXEC ? VM_EXEC : 0u);
+}
 
 /* Addresses that a program may map. */
 static inline bool area_range_ok(vaddr_t addr, u64 len)

@@ -34,7 +34,7 @@ bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 	bool mine;
 
 	spin_lock(&pgt->lock);
-	mine = !pte_present(ptep_get(vmf->ptep));
+	mine = pte_vacant(ptep_get(vmf->ptep));
 	if (mine) {
 		atomic_inc(&page->mapcount);
 		ptep_set_absent(vmf->ptep, pte);

@@ -76,8 +76,7 @@ static void fill_area(struct vm_area *vma, struct mm *mm, int prot, int flags,
 	bool shared = flags & MAP_SHARED;
 
 	*vma = (struct vm_area){ .mm = mm };
-	vma->flags = (prot & PROT_READ ? VM_READ : 0u) | (prot & PROT_WRITE ? VM_WRITE : 0u) |
-		     (prot & PROT_EXEC ? VM_EXEC : 0u) | (shared ? VM_SHARED : 0u) |
+	vma->flags = prot_to_flags(prot) | (shared ? VM_SHARED : 0u) |
 		     (flags & MAP_LOCKED ? VM_LOCKED : 0u);
 	if (flags & MAP_ANONYMOUS) {
 		vma->flags |= VM_MAYWRITE;

@@ -31,6 +31,14 @@ int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const str
 int mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
 
 /*
+ * mprotect(2): from its return on no CPU does what @prot does not allow (rule 115), and a store
+ * that came before is not forgotten (rule 114). -EINVAL (alignment, unknown bits), -ENOMEM (a hole,
+ * or no memory to cut an area), -EACCES (a shared mapping of a read-only descriptor cannot become
+ * writable, rule 20): what lies before the first of these in the range was changed. Length 0: 0.
+ */
+int mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, int prot);
+
+/*
  * madvise(2) with the MADV_* of mman.h. STAY_WRITABLE and WILL_WRITE mark the areas (VM_ASKED) and
  * NORMAL takes the mark back; WILL_WRITE also makes all pages writable and clean now: -ENOSPC,
  * -EIO, -EFAULT (beyond the end of the file) instead of the SIGBUS of a later store. POPULATE_READ

@@ -9,8 +9,9 @@
  *	no D: "never stored to", nothing is
  *	written, and the store is lost
  *
- * K has to see that the PTE changed, and look again. The same when the PTE is removed: what
- * counts is the D that the exchange brings back, not the one that was there when T looked.
+ * K has to see that the PTE changed, and look again; so has mprotect(). The same when the PTE is
+ * removed: what counts is the D that the exchange brings back, not the one that was there when T
+ * looked.
  */
 #include "tests/util.h"
 
@@ -57,6 +58,24 @@ KTEST_ON_CPU0(races, b01_lost_dirty_zap)
 	BUG_ON(delay_arm("zap_between_read_and_exchange", store_now, &s));
 	EXPECT_EQ(mm_munmap(s.mm, (vaddr_t)s.map, PAGE_SIZE), 0);
 	delay_disarm("zap_between_read_and_exchange");
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 11);
+	stage_end(&s);
+}
+
+KTEST_ON_CPU0(races, b01_lost_dirty_mprotect)
+{
+	struct stage s;
+	u64 v;
+
+	if (!stage_begin(&s, 1))
+		return;
+	s.fs->mapping.policy = &test_policy_silent;
+	EXPECT_EQ(remote_load(&s.w, s.map, &v), 0);
+	BUG_ON(delay_arm("mprotect_between_read_and_write", store_now, &s));
+	EXPECT_EQ(mm_mprotect(s.mm, (vaddr_t)s.map, PAGE_SIZE, PROT_READ), 0);
+	delay_disarm("mprotect_between_read_and_write");
+	EXPECT(pte_dirty(test_pte(s.mm, s.map)));
 	EXPECT_EQ(testfs_fsync(s.fs), 0);
 	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 11);
 	stage_end(&s);
