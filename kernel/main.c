@@ -29,7 +29,7 @@
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/policy.h"
 #include "kernel/mm/vmap.h"
-#include "kernel/mm/writeback.h"
+#include "kernel/mm/throttle.h"
 #include "libc/libc.h"
 
 u64 boot_tsc;

@@ -20,6 +20,7 @@
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/policy.h"
+#include "kernel/mm/throttle.h"
 #include "kernel/mm/writeback.h"
 #include "libc/libc.h"
 

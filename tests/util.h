@@ -19,6 +19,7 @@
 #include "kernel/mm/filemap.h"
 #include "kernel/mm/mmap.h"
 #include "kernel/mm/page_dirty.h"
+#include "kernel/mm/throttle.h"
 #include "kernel/mm/writeback.h"
 #include "tests/ktest.h"
 

@@ -176,7 +176,7 @@ bool lockrank_holds(const void *lock)
 	return false;
 }
 
-void lockrank_assert_none(const char *where)
+void lockrank_assert_none_inside(enum lock_rank rank, const char *where)
 {
 	const struct thread *t = current_thread();
 	const struct held_lock *h;
@@ -184,9 +184,14 @@ void lockrank_assert_none(const char *where)
 	if (!debug_checks || !t || !t->held)
 		return;
 	h = innermost(t, false);
-	if (h)
+	if (h && h->rank > rank)
 		panic("%s: thread %u (%s) still holds %s (%s)", where, t->id, t->name, h->name,
 		      lockrank_name(h->rank));
+}
+
+void lockrank_assert_none(const char *where)
+{
+	lockrank_assert_none_inside(RANK_NONE, where);
 }
 
 void lockrank_dump(void)

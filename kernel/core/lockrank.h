@@ -52,6 +52,8 @@ void lockrank_release(const void *lock);
 bool lockrank_holds(const void *lock);
 /* Panics unless no ranked lock is held by the current thread. */
 void lockrank_assert_none(const char *where);
+/* The same for locks inside @rank. */
+void lockrank_assert_none_inside(enum lock_rank rank, const char *where);
 /* One line per held lock of the current thread, for panic. */
 void lockrank_dump(void);
 

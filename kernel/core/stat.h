@@ -51,6 +51,7 @@
 	X(PTES_PROTECTED, "ptes_protected", "mprotect.c: PTEs that got other permissions")         \
 	X(PTES_ZAPPED, "ptes_zapped", "memory.c: PTEs removed")                                    \
 	X(THROTTLED, "throttled", "throttle.c: waits of a dirtying thread")                        \
+	X(THROTTLED_US, "throttled_us", "throttle.c: microseconds of them")                        \
 	/* memory wanted */                                                                        \
 	X(PAGES_RECLAIMED, "pages_reclaimed", "reclaim.c: cached pages whose frames were freed")   \
 	X(RECLAIM_SCANNED, "reclaim_scanned", "reclaim.c: cached pages the back hand looked at")   \

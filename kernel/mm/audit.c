@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * audit.c - do page, tree, and page tables agree? Checks of the promises P1 to P4 of page_dirty.h.
+ * audit.c - do page, tree, and page tables agree? Checks of the promises P1 to P4 of page_dirty.h,
+ *           and of the counts (I3).
  *
  * Owns:  nothing; changes nothing.
  * Not:   fixing anything.
@@ -9,6 +10,7 @@
  *        difference, so locked pages are passed over.
  */
 #include "kernel/core/printk.h"
+#include "kernel/lib/bitmap.h"
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/vm_area.h"
@@ -147,6 +149,36 @@ static void audit_page(struct finding *f, struct page *page)
 	unlock_page(page);
 }
 
+/* Items with @tag. tree_lock held. */
+static u64 count_tag(const struct address_space *mapping, unsigned int tag)
+{
+	struct radix_leaf leaf;
+	u64 index = 0, nr = 0, bits;
+
+	do {
+		bits = radix_next_leaf(&mapping->pages, &index, ~0ul, tag, &leaf);
+		nr += popcount64(bits);
+		index = (index | 63) + 1;
+	} while (bits && index);
+	return nr;
+}
+
+/* I3, rule 129: what is counted is what is there; exact at any time, since both move together. */
+static void check_counts(struct finding *f)
+{
+	struct address_space *mapping = f->mapping;
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	u64 dirty = count_tag(mapping, TAG_DIRTY), maybe = count_tag(mapping, TAG_MAYBE);
+	u64 counted = mapping->nr_unwritten - mapping->nr_writeback;
+	u64 counted_maybe = mapping->nr_maybe;
+
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	if (counted != dirty + maybe)
+		complain(f, "I3 nr_unwritten counts the dirty pages", 0, counted, dirty + maybe);
+	if (counted_maybe != maybe)
+		complain(f, "I3 nr_maybe counts its pages", 0, counted_maybe, maybe);
+}
+
 u64 mapping_audit(struct address_space *mapping, bool quiet)
 {
 	struct finding f = { .mapping = mapping, .quiet = quiet };
@@ -161,6 +193,7 @@ u64 mapping_audit(struct address_space *mapping, bool quiet)
 			page_put(pages[i]);
 		}
 	} while (n == 32 && index);
+	check_counts(&f);
 	return f.broken;
 }
 

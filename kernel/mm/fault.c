@@ -4,7 +4,7 @@
  *
  * Owns:  the decision after a page fault: retry, fixup, the end of a program's thread, or panic.
  * Not:   PTEs (memory.c), decoding the exception (arch/x86_64/trap.c).
- * Locks: takes mmap_lock for read around handle_mm_fault(); holds nothing while throttling.
+ * Locks: takes mmap_lock for read around handle_mm_fault(); drops it while throttled (rule 12).
  * Key fact: everything runs in ring 0, so the kernel's own copies fault here too. A thread that
  *        holds a page lock copies with faults disabled, and fails at once instead of sleeping.
  */
@@ -20,8 +20,8 @@
 #include "kernel/core/trace.h"
 #include "kernel/mm/grant.h"
 #include "kernel/mm/mapping.h"
+#include "kernel/mm/throttle.h"
 #include "kernel/mm/vmap.h"
-#include "kernel/mm/writeback.h"
 
 /* Why a fault could not be made good, in the words of the line that is printed. Written only
  * then. */
@@ -89,28 +89,40 @@ static __noinline void explain(struct refusal *v, vm_fault_t ret, int error,
 	}
 }
 
+/* mmap_lock held, and dropped if the answer is true: a store to @vma may dirty a page, there is too
+ * much dirt, and the thread has waited. Everything may be different now. */
+static bool waited_for_room(struct mm *mm, const struct vm_area *vma, bool *waited)
+{
+	u64 ns;
+
+	if (!(vma->flags & VM_SHARED) || !vma->mapping || dirt_is_low(vma->mapping))
+		return false;
+	ns = dirty_pause(vma->mapping, *waited);
+	if (!ns)
+		return false;
+	up_read(&mm->mmap_lock);
+	throttle_sleep(ns);
+	*waited = true;
+	return true;
+}
+
 /* One attempt with the areas locked. True if the instruction may be tried again; else @v says why
  * not. @need: VM_* of which the area must have one. */
 static __always_inline bool try_fault(struct mm *mm, vaddr_t addr, u32 need, struct refusal *v)
 {
-	bool write = need == VM_WRITE;
-	struct writeback *wb;
+	bool write = need == VM_WRITE, waited = false;
 	struct vm_area *vma;
 	vm_fault_t ret = 0;
 	int error = 0;
 
-	down_read(&mm->mmap_lock);
-	vma = find_vma(mm, addr);
+	do {
+		down_read(&mm->mmap_lock);
+		vma = find_vma(mm, addr);
+	} while (write && vma && waited_for_room(mm, vma, &waited));
 	if (likely(vma && vma->flags & need)) {
 		ret = handle_mm_fault(vma, addr, write, &error);
-		if (likely(ret & VM_FAULT_DIRTIED)) {
-			wb = vma->mapping->wb;
-			if (unlikely(grant_choice) && write)
-				grant_around(vma, addr);
-			up_read(&mm->mmap_lock);
-			balance_dirty_pages(wb);
-			return true;
-		}
+		if (unlikely(grant_choice) && write && ret & VM_FAULT_DIRTIED)
+			grant_around(vma, addr);
 		if (!(ret & VM_FAULT_ERROR)) {
 			up_read(&mm->mmap_lock);
 			return true;

@@ -35,14 +35,13 @@
 #include "kernel/mm/grant.h"
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/policy.h"
-#include "kernel/mm/writeback.h"
+#include "kernel/mm/throttle.h"
 
-/* The thread may fault here, nobody watches, and it need not wait for the disk afterwards. */
+/* The thread may fault here, and nobody watches. */
 static __always_inline bool is_usual(const struct thread *t, u64 rflags)
 {
 	return likely(rflags & RFLAGS_IF && !preempt_count() && !t->fault_disabled &&
-		      !debug_checks && !READ_ONCE(delay_armed) && !trace_pages_on &&
-		      !grant_choice && READ_ONCE(nr_dirty) <= READ_ONCE(background_limit));
+		      !debug_checks && !READ_ONCE(delay_armed) && !trace_pages_on && !grant_choice);
 }
 
 /* The file is asked nothing: see filemap_page_mkwrite(). Page locked. */
@@ -61,7 +60,7 @@ static __always_inline bool upgrade(pte_t *ptep, pte_t old, struct page *page,
 
 	if (unlikely(test_and_set_bit(&page->flags, PG_locked)))
 		return false;
-	done = may_be_stored_to(page, mapping) &&
+	done = may_be_stored_to(page, mapping) && dirt_is_low(mapping) &&
 	       (page->dirty == PAGE_DIRTY || try_set_page_dirty(page, mapping));
 	if (likely(done)) {
 		stat_inc(STAT_MKWRITE);

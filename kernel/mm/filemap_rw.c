@@ -19,6 +19,7 @@
 #include "kernel/mm/filemap.h"
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/page_fork.h"
+#include "kernel/mm/throttle.h"
 #include "kernel/mm/truncate.h"
 #include "kernel/mm/writeback.h"
 
@@ -178,13 +179,15 @@ s64 filemap_write(struct address_space *mapping, u64 pos, const void *buf, size_
 		n = -EFAULT;
 		if (!want)
 			break;
+		n = balance_dirty_pages(mapping);
+		if (n)
+			break;
 		n = write_page(mapping, at, from, want);
 		if (n == -EAGAIN)
 			continue;
 		if (n < 0)
 			break;
 		done += (size_t)n;
-		balance_dirty_pages(mapping->wb);
 	}
 	if (pos + done > old_size)
 		pagecache_isize_extended(mapping, old_size);

@@ -20,6 +20,7 @@
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/policy.h"
 #include "kernel/mm/preclean.h"
+#include "kernel/mm/throttle.h"
 #include "kernel/mm/writeback.h"
 
 /* Rule 43: data stored through a mapping is on disk at the latest after age + period. */
@@ -72,12 +73,18 @@ static void release_current(struct writeback *wb)
  * Hidden dirt is bounded because what may be dirty counts as dirty (T24). When there is too much of
  * it, the pages that only may be dirty are protected, and then they are known to be clean: until
  * the next fault of theirs, which counts and waits if it must. Unless throttling is what the policy
- * gives up.
+ * gives up; and that may be another one now than when the pages were counted.
  */
-static bool too_much_dirt(const struct address_space *mapping)
+static bool protect_now(struct address_space *mapping)
 {
-	return READ_ONCE(nr_dirty) > READ_ONCE(background_limit) &&
-	       !(mapping_policy(mapping)->breaks & BREAKS(THROTTLED));
+	u64 flags;
+
+	if (radix_tagged(&mapping->pages, TAG_MAYBE)) {
+		flags = spin_lock_irqsave(&mapping->tree_lock);
+		mapping_count_maybe(mapping, 0);
+		spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	}
+	return too_much_dirt(mapping);
 }
 
 /* One file: pages, then owed times, then the inode. What is still dirty goes back on the list. */
@@ -86,7 +93,7 @@ static void write_mapping(struct address_space *mapping)
 	const struct address_space_operations *ops = mapping->a_ops;
 	struct writeback_control wbc = { .mode = SYNC_NONE,
 					 .why = HARVEST_PERIODIC,
-					 .protect = too_much_dirt(mapping),
+					 .protect = protect_now(mapping),
 					 .last = ~0ul,
 					 .nr_to_write = ~0ul };
 
@@ -102,46 +109,55 @@ static void write_mapping(struct address_space *mapping)
 		mapping_mark_dirty(mapping);
 }
 
-static void flush_pass(struct writeback *wb, ktime_t before)
+static void write_files(struct writeback *wb, ktime_t before)
 {
 	struct address_space *mapping;
-	ktime_t start = ktime_get();
 
-	/* What comes back on the list during the pass is younger than its start: the pass ends. */
-	if (before > start)
-		before = start;
 	while (!READ_ONCE(wb->parked) && (mapping = take_oldest(wb, before))) {
 		write_mapping(mapping);
 		release_current(wb);
 	}
+}
+
+static void flush_pass(struct writeback *wb, ktime_t before)
+{
+	/* What comes back on the list during the pass is younger than its start: the pass ends. */
+	write_files(wb, min(before, ktime_get()));
 	if (wb->sync_metadata)
 		wb->sync_metadata(wb, SYNC_NONE);
 }
 
 static bool something_to_do(struct writeback *wb)
 {
-	return READ_ONCE(wb->stop) || (READ_ONCE(wb->kick) && !READ_ONCE(wb->parked));
+	return READ_ONCE(wb->stop) ||
+	       ((READ_ONCE(wb->kick) || READ_ONCE(wb->look)) && !READ_ONCE(wb->parked));
 }
 
 static int flusher(void *arg)
 {
 	struct writeback *wb = arg;
+	ktime_t last = ktime_get();
 
 	while (!READ_ONCE(wb->stop)) {
-		ktime_t age = wb_age_ms * NSEC_PER_MSEC;
-		ktime_t now, next = ktime_get() + wb_period_ms * NSEC_PER_MSEC;
+		ktime_t age = wb_age_ms * NSEC_PER_MSEC, period = wb_period_ms * NSEC_PER_MSEC;
+		ktime_t now;
 		bool kicked;
 
-		wait_event_until(&wb->wait, something_to_do(wb), next);
+		wait_event_until(&wb->wait, something_to_do(wb), last + period);
 		spin_lock(&wb->list_lock);
 		wb->busy = !wb->parked;
 		spin_unlock(&wb->list_lock);
 		if (!wb->busy)
 			continue;
+		if (atomic_xchg(&wb->look, false))
+			write_files(wb, 0);
 		kicked = atomic_xchg(&wb->kick, false);
 		now = ktime_get();
-		if (kicked || now > age)
-			flush_pass(wb, kicked ? now : now - age);
+		if (kicked || now >= last + period) {
+			last = now;
+			if (kicked || now > age)
+				flush_pass(wb, kicked ? now : now - age);
+		}
 		WRITE_ONCE(wb->busy, false);
 		wake_up(&wb->idle);
 	}
@@ -156,7 +172,7 @@ int writeback_start(struct writeback *wb, const char *name)
 	TAILQ_INIT(&wb->dirty);
 	wait_queue_init(&wb->wait, "wb.wait");
 	wait_queue_init(&wb->idle, "wb.idle");
-	wb->stop = wb->kick = wb->busy = false;
+	wb->stop = wb->kick = wb->look = wb->busy = false;
 	wb->parked = 0;
 	wb->current = NULL;
 	strlcpy(wb->name, name, sizeof(wb->name));
@@ -179,6 +195,21 @@ void writeback_stop(struct writeback *wb)
 void writeback_kick(struct writeback *wb)
 {
 	WRITE_ONCE(wb->kick, true);
+	wake_up(&wb->wait);
+}
+
+void writeback_kick_file(struct address_space *mapping)
+{
+	struct writeback *wb = mapping->wb;
+
+	spin_lock(&wb->list_lock);
+	if (mapping->on_dirty_list) {
+		TAILQ_REMOVE(&wb->dirty, mapping, dirty_link);
+		mapping->dirtied_when = 0;
+		TAILQ_INSERT_HEAD(&wb->dirty, mapping, dirty_link);
+		WRITE_ONCE(wb->look, true);
+	}
+	spin_unlock(&wb->list_lock);
 	wake_up(&wb->wait);
 }
 
@@ -214,6 +245,7 @@ void mapping_init(struct address_space *mapping, const struct address_space_oper
 	rwsem_init(&mapping->i_mmap_rwsem, "i_mmap_rwsem", RANK_I_MMAP);
 	rwsem_init(&mapping->invalidate_lock, "invalidate_lock", RANK_INVALIDATE);
 	i_mmap_init(&mapping->i_mmap);
+	mapping_limit_dirty(mapping, 0);
 	spin_lock(&all_mappings_lock);
 	TAILQ_INSERT_TAIL(&all_mappings, mapping, all_link);
 	spin_unlock(&all_mappings_lock);
@@ -250,6 +282,16 @@ void mapping_destroy(struct address_space *mapping)
 	dirty_log_forget(mapping);
 	spin_lock(&all_mappings_lock);
 	TAILQ_REMOVE(&all_mappings, mapping, all_link);
+	spin_unlock(&all_mappings_lock);
+}
+
+void mappings_for_each(void (*fn)(struct address_space *mapping))
+{
+	struct address_space *mapping;
+
+	spin_lock(&all_mappings_lock);
+	TAILQ_FOREACH(mapping, &all_mappings, all_link)
+		fn(mapping);
 	spin_unlock(&all_mappings_lock);
 }
 

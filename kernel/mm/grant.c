@@ -22,6 +22,7 @@
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/page_fork.h"
 #include "kernel/mm/policy.h"
+#include "kernel/mm/throttle.h"
 
 unsigned int grant_choice;
 static const char *const grant_names[] = { "1", "16", "32", "64", "128", "256", "512", NULL };
@@ -124,7 +125,9 @@ static vm_fault_t grant_table(struct vm_area *vma, vaddr_t start, vaddr_t end,
 
 	if (!table)
 		return VM_FAULT_OOM;
-	while (vmf.addr < end && !(ret & VM_FAULT_ERROR)) {
+	/* When there is much dirt each page shall be asked for by its own store, which may have to
+	 * wait. */
+	while (vmf.addr < end && !(ret & VM_FAULT_ERROR) && dirt_is_low(vma->mapping)) {
 		vmf.ptep = table + ((vmf.addr - start) >> PAGE_SHIFT);
 		vmf.pgoff = vma_pgoff(vma, vmf.addr);
 		ret = grant_address(&vmf, last, how);

@@ -27,7 +27,6 @@
 #include "kernel/mm/fault.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/page_dirty.h"
-#include "kernel/mm/writeback.h"
 
 static bool is_kernel_half(vaddr_t addr)
 {
@@ -119,12 +118,11 @@ static void tell_store(struct mm *mm, vaddr_t addr)
 }
 
 /* What a store's fault does, for a store that has happened. A page that a truncate took out of its
- * file is nobody's any more. */
+ * file is nobody's any more. The fault that pinned it asked whether there is room for its dirt. */
 static int note_written(struct mm *mm, vaddr_t addr, struct page *page)
 {
 	struct address_space *mapping;
 	u64 size, start = page->index << PAGE_SHIFT;
-	struct writeback *wb = NULL;
 	int err = 0;
 
 	lock_page(page);
@@ -138,7 +136,6 @@ static int note_written(struct mm *mm, vaddr_t addr, struct page *page)
 			set_page_dirty(page);
 			stat_inc(STAT_PINNED_DIRTIED);
 		}
-		wb = mapping->wb;
 	}
 	if (mapping)
 		mapping_note_store(mapping);
@@ -146,8 +143,6 @@ static int note_written(struct mm *mm, vaddr_t addr, struct page *page)
 	if (!mapping)
 		return 0;
 	tell_store(mm, addr);
-	if (wb)
-		balance_dirty_pages(wb);
 	return err;
 }
 

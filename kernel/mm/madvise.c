@@ -19,7 +19,6 @@
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/mmap.h"
 #include "kernel/mm/policy.h"
-#include "kernel/mm/writeback.h"
 
 /* How an area's marks change. */
 struct marks {
@@ -101,21 +100,16 @@ static int fill_range(struct mm *mm, vaddr_t start, vaddr_t end, enum fill how)
 	int err = 0;
 
 	for (; start < end && !err; start = step.end) {
-		struct writeback *wb = NULL;
 		struct vm_area *vma;
 
 		down_read(&mm->mmap_lock);
 		vma = find_vma(mm, start);
 		err = next_step(vma, start, end, how, &step);
-		if (!err && step.grant) {
-			wb = vma->mapping->wb;
+		if (!err && step.grant)
 			err = grant_range(vma, start, step.end);
-		}
 		up_read(&mm->mmap_lock);
 		if (!err && !step.grant)
 			err = mm_fault_in(mm, start, step.write);
-		if (wb)
-			balance_dirty_pages(wb);
 	}
 	return err;
 }

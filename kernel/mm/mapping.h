@@ -126,11 +126,18 @@ struct address_space {
 	struct policy_history history;	       /* no lock: estimates, for policies */
 	struct writeback *wb;		       /* s: the device's; NULL with AS_NO_WRITEBACK */
 	bool on_dirty_list;		       /* w */
-	ktime_t dirtied_when;		       /* w: when it came on the list */
+	ktime_t dirtied_when;		       /* w: when it came on the list; 0: write it now */
+	ktime_t turn;			       /* w: throttle.c */
 	TAILQ_ENTRY(address_space) dirty_link; /* w */
 	TAILQ_ENTRY(address_space) all_link;   /* flusher.c's list of all, for audits */
 	u64 nr_writeback; /* t: pages with TAG_WRITEBACK; truncate and evict wait */
-	u64 nr_replaced;  /* t: frames under I/O whose place a copy has taken; page_fork.c */
+	u64 nr_unwritten; /* t: pages with TAG_DIRTY or TAG_MAYBE, and nr_writeback */
+	u64 nr_maybe;	  /* t: pages with TAG_MAYBE */
+	s64 nr_waived;	  /* t: those that throttling does not count: mapping_count_maybe() */
+	/* a: what throttling compares nr_unwritten with (throttle.c), in pages. */
+	u64 background, dirty_limit;
+	bool own_limit;	 /* a: not what the argument says */
+	u64 nr_replaced; /* t: frames under I/O whose place a copy has taken; page_fork.c */
 };
 
 /* @wb NULL: memory only. The host's lifetime covers every use. */

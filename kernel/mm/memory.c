@@ -27,6 +27,7 @@
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/page_fork.h"
 #include "kernel/mm/policy.h"
+#include "kernel/mm/throttle.h"
 
 bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 {
@@ -270,13 +271,15 @@ static bool writable_unasked(const struct vm_area *vma)
 	       !mapping_writeback(vma->mapping);
 }
 
-/* A read of a writable shared page, when the policy would rather have no notice at all. Locked. */
+/* A read of a writable shared page, when the policy would rather have no notice at all. Locked. Not
+ * when there is much dirt: the store shall wait, and the load need not. */
 static bool wants_grant_on_read(const struct vm_area *vma, const struct page *page)
 {
 	const struct dirty_policy *policy = area_policy(vma);
 	struct policy_page pp;
 
 	if (likely(!policy->on_read_fault) || !mapping_writeback(vma->mapping) ||
+	    !dirt_is_low(vma->mapping) ||
 	    (vma->flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
 		return false;
 	pp = policy_page_in(vma, page);

@@ -11,9 +11,9 @@
  *        under it; cleaning takes the PTEs and decides under it; so a store is either seen by the
  *        cleaning in progress or faults afterwards.
  *
- * Counts follow the tags, under tree_lock: nr_dirty is the number of pages with TAG_DIRTY or
- * TAG_MAYBE, nr_maybe of those with TAG_MAYBE. AS_SILENT goes when the last TAG_MAYBE goes, and
- * comes after a TAG_MAYBE that the setter's page lock keeps:
+ * Counts follow the tags, under tree_lock: nr_unwritten is the number of pages with TAG_DIRTY or
+ * TAG_MAYBE and of those with TAG_WRITEBACK, nr_maybe of those with TAG_MAYBE. AS_SILENT goes when
+ * the last TAG_MAYBE goes, and comes after a TAG_MAYBE that the setter's page lock keeps:
  *
  *	F (fault)				T (truncate, another page)
  *	AS_SILENT
@@ -29,18 +29,24 @@
 #include "kernel/mm/rmap.h"
 #include "kernel/mm/writeback.h"
 
-s64 nr_dirty;	       /* a */
+s64 nr_unwritten;      /* a */
 static s64 nr_maybe;   /* a */
 static s64 maybe_peak; /* a */
+static s64 nr_waived;  /* a */
 
 u64 nr_dirty_pages(void)
 {
-	return (u64)max(atomic_load(&nr_dirty), (s64)0);
+	return (u64)max(atomic_load(&nr_unwritten) - (s64)nr_writeback_pages(), (s64)0);
 }
 
 u64 nr_maybe_pages(void)
 {
 	return (u64)max(atomic_load(&nr_maybe), (s64)0);
+}
+
+u64 nr_waived_pages(void)
+{
+	return (u64)max(atomic_load(&nr_waived), (s64)0);
 }
 
 u64 nr_maybe_peak(void)
@@ -53,10 +59,25 @@ void nr_maybe_peak_reset(void)
 	atomic_store(&maybe_peak, atomic_load(&nr_maybe));
 }
 
+/* tree_lock held. A policy is chosen for a file or for all at any time; what a file has is counted
+ * by what its policy says when it changes, or when the flusher comes by. */
+static void count_waived(struct address_space *mapping)
+{
+	bool waived = mapping_policy(mapping)->breaks & BREAKS(THROTTLED);
+	s64 change = (waived ? (s64)mapping->nr_maybe : 0) - mapping->nr_waived;
+
+	if (change) {
+		mapping->nr_waived += change;
+		atomic_add_return(&nr_waived, change);
+	}
+}
+
 void mapping_count_maybe(struct address_space *mapping, s64 nr)
 {
 	s64 now = atomic_add_return(&nr_maybe, nr), peak = atomic_load(&maybe_peak);
 
+	mapping->nr_maybe += (u64)nr;
+	count_waived(mapping);
 	while (now > peak && !atomic_cas(&maybe_peak, peak, now))
 		peak = atomic_load(&maybe_peak);
 	if (nr > 0)
@@ -81,8 +102,9 @@ static __always_inline void leave_clean(struct page *page, struct address_space 
 	/* Read inside: the flusher takes the mapping off its list before it looks at the tags, so
 	 * either it finds this tag or we find the mapping off the list (rule 39). */
 	listed = READ_ONCE(mapping->on_dirty_list);
+	mapping->nr_unwritten++;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	atomic_add_return(&nr_dirty, 1);
+	atomic_add_return(&nr_unwritten, 1);
 	if (unlikely(!listed))
 		mapping_mark_dirty(mapping);
 }
@@ -118,8 +140,9 @@ static void become_clean(struct page *page)
 		    1 << TAG_DIRTY | 1 << TAG_MAYBE | 1 << TAG_TOWRITE);
 	if (maybe)
 		mapping_count_maybe(mapping, -1);
+	mapping->nr_unwritten--;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	atomic_sub_return(&nr_dirty, 1);
+	atomic_sub_return(&nr_unwritten, 1);
 }
 
 bool set_page_dirty(struct page *page)

@@ -58,7 +58,8 @@ bool cancel_page_dirty(struct page *page);
 bool page_settle_unmapped(struct page *page);
 /* Page locked: it could not be written; DIRTY again and not counted as newly dirtied (rule 35). */
 void redirty_page(struct page *page);
-/* tree_lock held: @nr pages of @mapping have got TAG_MAYBE (or lost it: less than 0). */
+/* tree_lock held: @nr pages of @mapping have got TAG_MAYBE (or lost it: less than 0). Also says
+ * anew whether the file's policy gives throttling up; with 0, nothing else. */
 void mapping_count_maybe(struct address_space *mapping, s64 nr);
 /* @pages: locked, ascending: TAG_TOWRITE for all, again. */
 void pages_pick_again(struct address_space *mapping, struct page_list *pages);
@@ -100,8 +101,9 @@ void end_page_writeback(struct page *page);
 /* The same for a whole list of one mapping (ascending): one tree_lock hold per leaf. */
 void end_pages_writeback(struct page_list *pages);
 
-/* What nr_dirty_pages() reads; for throttling's one comparison in every fault. */
-extern s64 nr_dirty;
+/* Pages DIRTY or MAYBE_DIRTY, and pages under I/O (one that is both counts as two), in the whole
+ * system: what the disk does not have yet. For throttling's comparison in every fault. */
+extern s64 nr_unwritten;
 
 /* set_page_dirty() for who cannot wait: interrupts off, debug=0. The page is CLEAN; false: it still
  * is, because the lock is busy or the file not on its dirty list. */
@@ -116,7 +118,8 @@ static inline bool try_set_page_dirty(struct page *page, struct address_space *m
 	if (likely(listed)) {
 		page->dirty = PAGE_DIRTY;
 		radix_tag_set(&mapping->pages, page->index, TAG_DIRTY);
-		atomic_add_return(&nr_dirty, 1);
+		mapping->nr_unwritten++;
+		atomic_add_return(&nr_unwritten, 1);
 		stat_inc(STAT_PAGES_DIRTIED);
 	}
 	spin_unlock_irqs_off(&mapping->tree_lock);
@@ -128,6 +131,8 @@ static inline bool try_set_page_dirty(struct page *page, struct address_space *m
 u64 nr_dirty_pages(void);
 u64 nr_maybe_pages(void);
 u64 nr_writeback_pages(void);
+/* MAYBE_DIRTY ones of files whose policy gives throttling up: nobody waits for them. */
+u64 nr_waived_pages(void);
 /* Most that nr_maybe_pages() has been since the last reset (to what it is now). */
 u64 nr_maybe_peak(void);
 void nr_maybe_peak_reset(void);

@@ -15,6 +15,7 @@
 #include "kernel/lib/bitmap.h"
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/page_fork.h"
+#include "kernel/mm/writeback.h"
 
 static s64 nr_writeback; /* a */
 
@@ -149,8 +150,11 @@ void set_pages_writeback(struct address_space *mapping, struct page_list *pages,
 			nr_maybe_dirty += popcount64(run.maybe);
 		}
 	}
+	/* Who goes from dirty to under I/O stays unwritten, and some are both from here on. */
+	mapping->nr_unwritten += nr_maybe_dirty;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	atomic_sub_return(&nr_dirty, pages->nr - nr_maybe_dirty);
+	if (unlikely(nr_maybe_dirty))
+		atomic_add_return(&nr_unwritten, nr_maybe_dirty);
 	atomic_add_return(&nr_writeback, pages->nr);
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
@@ -166,7 +170,9 @@ void set_dirty_pages_writeback(struct address_space *mapping, struct page_list *
 		radix_retag(&mapping->pages, page->index, 1 << TAG_WRITEBACK, done);
 	}
 	mapping->nr_writeback += pages->nr;
+	mapping->nr_unwritten += pages->nr;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	atomic_add_return(&nr_unwritten, pages->nr);
 	atomic_add_return(&nr_writeback, pages->nr);
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
@@ -187,6 +193,7 @@ static void untag_writeback(struct address_space *mapping, struct page_list *pag
 	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
 	struct leaf_run run;
 
+	mapping->nr_unwritten -= pages->nr;
 	if (likely(!mapping->nr_replaced && is_dense(pages))) {
 		for (; index <= last; index += run.nr) {
 			run = dense_run(index, last);
@@ -212,6 +219,8 @@ void end_pages_writeback(struct page_list *pages)
 		return;
 	mapping = page_io_mapping(pages->first);
 	atomic_sub_return(&nr_writeback, pages->nr);
+	atomic_sub_return(&nr_unwritten, pages->nr);
+	atomic_add_return(&mapping->wb->pages_done, pages->nr);
 	stat_add(STAT_PAGES_WRITTEN, pages->nr);
 	trace(TRACE_WB_END, mapping->ino, pages->nr);
 	untag_writeback(mapping, pages);

@@ -33,11 +33,18 @@ struct writeback {
 	struct wait_queue wait;		   /* the flusher sleeps here */
 	struct wait_queue idle;		   /* who waits for the flusher to be parked */
 	struct thread *flusher;
-	bool stop, kick;
-	int parked; /* >0: tests hold it still */
+	bool stop, kick, look; /* a: all files, or those that were named, shall be written */
+	int parked;	       /* >0: tests hold it still */
 	bool busy;
 	struct address_space *current; /* list_lock: the file being written */
 	char name[16];
+	/* Throttling: pages whose I/O ended so far (a); and by list_lock: what there was of them at
+	 * the start of the window, and when; when the rate was asked for last; pages a second, 0:
+	 * not known; when the last turn given away is. */
+	u64 pages_done, window_done;
+	ktime_t window_start, rate_asked;
+	u64 rate;
+	ktime_t turn;
 	/* Also written each pass: the file systems' metadata (buffers). May be NULL. */
 	int (*sync_metadata)(struct writeback *wb, enum sync_mode mode);
 };
@@ -48,6 +55,8 @@ int writeback_start(struct writeback *wb, const char *name);
 void writeback_stop(struct writeback *wb);
 /* The flusher looks now. Any context. */
 void writeback_kick(struct writeback *wb);
+/* The same for @mapping alone: it counts as old, if it is dirty. Any thread context. */
+void writeback_kick_file(struct address_space *mapping);
 /* Tests: returns when the flusher is idle and will stay so until unparked. May sleep. */
 void writeback_park(struct writeback *wb);
 void writeback_unpark(struct writeback *wb);
@@ -74,18 +83,7 @@ static inline bool mapping_needs_sync(const struct address_space *mapping)
 							 1 << TAG_TOWRITE | 1 << TAG_MAYBE);
 }
 
-/* throttle.c: called by who dirtied a page of device @wb (NULL: memory only), with no lock held;
- * may sleep when there is too much dirt. */
-void balance_dirty_pages_slow(struct writeback *wb);
-extern s64 background_limit; /* pages; throttle.c */
-
-static inline void balance_dirty_pages(struct writeback *wb)
-{
-	if (unlikely(READ_ONCE(nr_dirty) > READ_ONCE(background_limit)))
-		balance_dirty_pages_slow(wb);
-}
-
-/* Boot: limits in pages from the arguments and the size of memory. */
-void throttle_init(void);
+/* @fn of every mapping there is; it may not sleep. */
+void mappings_for_each(void (*fn)(struct address_space *mapping));
 
 #endif

@@ -113,6 +113,9 @@ KTEST_ON_CPU0(mm_fast, declines)
 	s.fs->mapping.policy = policy_find("log");
 	EXPECT(!fast(0));
 	s.fs->mapping.policy = NULL;
+	mapping_limit_dirty(&s.fs->mapping, 1); /* it may have to wait */
+	EXPECT(!fast(0));
+	mapping_limit_dirty(&s.fs->mapping, 0);
 	down_write(&s.mm->mmap_lock);
 	EXPECT(!fast(0));
 	up_write(&s.mm->mmap_lock);

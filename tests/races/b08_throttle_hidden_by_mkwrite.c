@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * b08_throttle_hidden_by_mkwrite.c - B8: a page_mkwrite that makes the page dirty itself (rule
- * 126).
+ * 124).
  *
  *	F (fault)
  *	page_mkwrite: the page is DIRTY
@@ -20,23 +20,31 @@ static vm_fault_t dirtying_mkwrite(struct vm_fault *vmf)
 	return ret;
 }
 
+static struct stage s;
+
+static int store_to_all(void *arg)
+{
+	for (pgoff_t i = 0; i < s.pages; i++)
+		WRITE_ONCE(*stage_slot(&s, i), 1);
+	return 0;
+}
+
 KTEST_ON_CPU0(races, b08_throttle_hidden_by_mkwrite)
 {
 	vm_fault_t (*const mkwrites[])(struct vm_fault *) = { NULL, dirtying_mkwrite };
-	s64 limit = background_limit;
-	struct stage s;
+	struct job j;
 
-	if (!stage_begin(&s, ARRAY_SIZE(mkwrites)))
-		return;
-	for (pgoff_t i = 0; i < s.pages; i++) {
-		struct writeback *wb = &s.fs->dev->wb;
-
+	for (unsigned int i = 0; i < ARRAY_SIZE(mkwrites); i++) {
+		if (!stage_begin(&s, 32))
+			return;
+		mapping_limit_dirty(&s.fs->mapping, 8);
 		s.fs->mkwrite = mkwrites[i];
-		WRITE_ONCE(wb->kick, false); /* parked: it stays as it is set */
-		WRITE_ONCE(background_limit, (s64)nr_dirty_pages());
-		EXPECT_EQ(remote_store(&s.w, stage_slot(&s, i), 1), 0);
-		WRITE_ONCE(background_limit, limit);
-		EXPECT(READ_ONCE(wb->kick));
+		job_start(&j, 1, s.mm, store_to_all, NULL);
+		WAIT_FOR(s.fs->mapping.nr_unwritten >= 8);
+		EXPECT(job_settles(&j));
+		EXPECT_EQ(s.fs->mapping.nr_unwritten, 8);
+		testfs_unpark(s.fs);
+		EXPECT_EQ(job_end(&j), 0);
+		stage_end(&s);
 	}
-	stage_end(&s);
 }
