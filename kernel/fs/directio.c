@@ -441,15 +441,14 @@ s64 direct_write(struct file *file, const void *buf, size_t len, u64 *pos, bool 
 		const char *from = (const char *)buf + done;
 
 		n = write_some(inode, from, &part, *pos + done, pages, room, &raced);
-		if (n == THROUGH_CACHE && !exclusive) {
-			unlock_inode(inode, exclusive);
-			exclusive = true;
-			lock_inode(inode, exclusive);
-			n = 0;
-			continue;
-		}
-		if (n == THROUGH_CACHE)
+		if (n == THROUGH_CACHE) {
+			if (!exclusive) {
+				unlock_inode(inode, exclusive);
+				exclusive = true;
+				lock_inode(inode, exclusive);
+			}
 			n = write_through_cache(inode, from, part, *pos + done);
+		}
 		if (n > 0)
 			done += (u64)n;
 		/* On to the next piece. */
