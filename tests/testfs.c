@@ -174,6 +174,13 @@ static void testfs_writepages(struct address_space *mapping, struct page_list *p
 	}
 }
 
+static int testfs_release_page(struct address_space *mapping, struct page *page)
+{
+	struct testfs *fs = to_fs(mapping);
+
+	return fs->release_error && page->index == fs->release_index ? fs->release_error : 0;
+}
+
 static int testfs_sync(struct address_space *mapping, pgoff_t first, pgoff_t last,
 		       enum sync_mode mode, enum policy_harvest_why why)
 {
@@ -205,6 +212,7 @@ static const struct address_space_operations testfs_a_ops = {
 	.readpages = testfs_readpages,
 	.prepare_write = testfs_prepare_write,
 	.writepages = testfs_writepages,
+	.release_page = testfs_release_page,
 	.fsync = testfs_sync,
 	.flush_cmtime = testfs_flush_cmtime,
 };

@@ -59,7 +59,9 @@ struct testfs {
 	u32 told; /* a: its errors, to testfs_fsync() and msync: there is one open file */
 	/* knobs */
 	int prepare_error; /* what prepare_write() says; 0: it agrees */
-	bool bounce;	   /* the device has read memory when writepages() returns, and holds the
+	int release_error; /* what release_page() says for page release_index */
+	pgoff_t release_index;
+	bool bounce; /* the device has read memory when writepages() returns, and holds the
 			    * bytes of that moment until it completes */
 	vm_fault_t (*mkwrite)(struct vm_fault *vmf); /* NULL: the generic one */
 	void (*before_write)(struct testfs *fs, struct page_list *pages); /* in writepages() */

@@ -57,7 +57,7 @@ static bool drop_page(struct address_space *mapping, struct page *page, enum dro
 		goto out;
 	if (mode == DROP_CLEAN_ONLY &&
 	    (page->dirty != PAGE_CLEAN || page_writeback(page) || atomic_load(&page->mapcount) ||
-	     test_bit(&page->flags, PG_d_seen))) {
+	     page_pinned(page) || test_bit(&page->flags, PG_d_seen))) {
 		gone = false;
 		goto out;
 	}
