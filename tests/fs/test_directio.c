@@ -148,6 +148,34 @@ KTEST(dio, append_goes_to_the_end)
 	dio_end(&s);
 }
 
+/* The root's disk, whose DMA is real; the host looks at what was left there. */
+KTEST(dio, kept_for_the_host_to_read)
+{
+	struct file *file;
+	u8 *buf, *p;
+	u64 unit;
+
+	if (!fst_root_is_ext2())
+		return;
+	vfs_unlink("/kept_direct");
+	ASSERT(fst_make("/kept_direct", 300000, 1));
+	file = fst_open("/kept_direct", O_RW | FS_O_DIRECT);
+	buf = vmalloc(64);
+	ASSERT(file && buf);
+	unit = file->inode->sb->dev->sector_size;
+	p = buf + unit % PAGE_SIZE;
+	EXPECT_EQ(vfs_fsync(file, false), 0);
+	for (u64 len = unit, pos = 0; len <= 131072; pos += len, len *= 2) {
+		EXPECT_EQ(vfs_pread(file, p, len, pos), min(len, 300000 - pos));
+		EXPECT_EQ(fst_differs(p, min(len, 300000 - pos), pos, 1), min(len, 300000 - pos));
+		fst_fill(p, len / 2 / unit * unit, pos, 2);
+		EXPECT_EQ(vfs_pwrite(file, p, len / 2 / unit * unit, pos), len / 2 / unit * unit);
+	}
+	vfree(buf);
+	file_put(file);
+	fst_keep("/kept_direct");
+}
+
 /* ---- bad input ----------------------------------------------------------------------------- */
 
 struct bad_call {
