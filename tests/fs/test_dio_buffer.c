@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_dio_buffer.c - direct I/O into and from memory of every kind: of the kernel's half, anonymous,
- * private, and mappings of the same file and of another (rules 15, 111; B21, B24; xfstests generic
- * 413, 647, 708, 729).
+ * test_dio_buffer.c - direct I/O into and from memory of every kind: of the kernel's half,
+ * anonymous, private, and mappings of the same file and of another (rules 15, 111; B21, B24;
+ * xfstests generic 413, 647, 708, 729).
  */
 #include "kernel/core/stat.h"
 #include "kernel/mm/kmalloc.h"

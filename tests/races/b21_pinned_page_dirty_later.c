@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b21_pinned_page_dirty_later.c - B21, rule 15: a device writes into a page of a file that was cleaned
- * since the device was told where.
+ * b21_pinned_page_dirty_later.c - B21, rule 15: a device writes into a page of a file that was
+ * cleaned since the device was told where.
  *
  *	R (direct read of f into a mapping of g)	S (sync of g)
  *	pins g's page: faulted in for writing

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b22_dio_write_vs_refault.c - B22, rules 106 to 108: a page comes back while a direct write is on its
- * way (xfstests generic 208, 209, 247).
+ * b22_dio_write_vs_refault.c - B22, rules 106 to 108: a page comes back while a direct write is on
+ * its way (xfstests generic 208, 209, 247).
  *
  *	X (direct write)		F (fault)
  *	writes back, unmaps and drops
@@ -130,8 +130,8 @@ static int store_job(void *arg)
 	return 0;
 }
 
-/* The page is unmapped, and looked at for the last time; W's store waits for its lock, finds it gone
- * and goes to the new bytes. */
+/* The page is unmapped, and looked at for the last time; W's store waits for its lock, finds it
+ * gone and goes to the new bytes. */
 KTEST_ON_CPU0(races, b22_store_while_the_page_goes)
 {
 	struct scene c;

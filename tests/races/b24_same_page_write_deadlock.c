@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * b24_same_page_write_deadlock.c - B24, rules 13, 111: direct I/O whose buffer is a mapping of a file
- * that somebody writes to from a mapping of ours.
+ * b24_same_page_write_deadlock.c - B24, rules 13, 111: direct I/O whose buffer is a mapping of a
+ * file that somebody writes to from a mapping of ours.
  *
  *	A (writes f from a mapping of g)	B (writes g from a mapping of f)
  *	pins g's page
