@@ -7,6 +7,7 @@
 #include "libc/process.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 
 #include "kernel/fs/fs.h"
@@ -54,6 +55,21 @@ int mprotect(void *addr, size_t len, int prot)
 	struct mm *mm = current_thread()->mm;
 
 	return posix_result(mm ? mm_mprotect(mm, (vaddr_t)addr, len, prot) : -ENOMEM);
+}
+
+void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
+{
+	struct mm *mm = current_thread()->mm;
+	vaddr_t to = 0, out = 0;
+	va_list ap;
+	int err;
+
+	va_start(ap, flags);
+	if (flags & MREMAP_FIXED)
+		to = (vaddr_t)va_arg(ap, void *);
+	va_end(ap);
+	err = mm ? mm_mremap(mm, (vaddr_t)old, old_len, new_len, flags, to, &out) : -EFAULT;
+	return posix_result(err) ? MAP_FAILED : (void *)out;
 }
 
 int msync(void *addr, size_t len, int flags)

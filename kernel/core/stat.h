@@ -49,6 +49,7 @@
 	X(PTES_STRIPPED, "ptes_stripped", "preclean.c: PTEs that lost W or D ahead of a pass")     \
 	X(PAGES_LEFT_DIRTY, "pages_left_dirty", "preclean.c: hot pages written and not cleaned")   \
 	X(PTES_PROTECTED, "ptes_protected", "mprotect.c: PTEs that got other permissions")         \
+	X(PTES_MOVED, "ptes_moved", "mremap.c: PTEs that went to another address")                 \
 	X(PTES_ZAPPED, "ptes_zapped", "memory.c: PTEs removed")                                    \
 	X(THROTTLED, "throttled", "throttle.c: waits of a dirtying thread")                        \
 	X(THROTTLED_US, "throttled_us", "throttle.c: microseconds of them")                        \

@@ -21,6 +21,9 @@
 #define MAP_LOCKED   0x2000 /* as if mlock()ed at once */
 #define MAP_POPULATE 0x8000
 
+#define MREMAP_MAYMOVE 1
+#define MREMAP_FIXED   2
+
 #define MADV_NORMAL	    0
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23

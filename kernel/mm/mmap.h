@@ -39,6 +39,17 @@ int mm_munmap(struct mm *mm, vaddr_t addr, u64 len);
 int mm_mprotect(struct mm *mm, vaddr_t addr, u64 len, int prot);
 
 /*
+ * mremap(2) with the MREMAP_* of mman.h, from one area to one place; @to counts with MREMAP_FIXED.
+ * On success *@out is the new address. What was stored stays stored, and known (rule 120). @old_len
+ * 0: a second mapping of a shared area. -EINVAL (flags, alignment, lengths, overlap, @old_len 0 of
+ * a private area), -EFAULT (not one area from end to end), -ENOMEM (no room, or none without
+ * MREMAP_MAYMOVE): nothing changed, but that with MREMAP_FIXED the new range may be empty, and the
+ * old one as short as the new.
+ */
+int mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, int flags, vaddr_t to,
+	      vaddr_t *out);
+
+/*
  * madvise(2) with the MADV_* of mman.h. STAY_WRITABLE and WILL_WRITE mark the areas (VM_ASKED) and
  * NORMAL takes the mark back; WILL_WRITE also makes all pages writable and clean now: -ENOSPC,
  * -EIO, -EFAULT (beyond the end of the file) instead of the SIGBUS of a later store. POPULATE_READ

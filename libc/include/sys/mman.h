@@ -13,6 +13,8 @@
 void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
 int munmap(void *addr, size_t len);
 int mprotect(void *addr, size_t len, int prot);
+/* With MREMAP_FIXED a fifth argument: the new address. */
+void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...);
 int msync(void *addr, size_t len, int flags);
 int madvise(void *addr, size_t len, int advice);
 int mlock(const void *addr, size_t len);
