@@ -14,6 +14,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/preclean.h"
+#include "kernel/mm/punch.h"
 #include "kernel/mm/truncate.h"
 #include "kernel/mm/vmap.h"
 #include "tests/util.h"
@@ -381,6 +382,32 @@ int testfs_truncate(struct testfs *fs, u64 size)
 	for (pgoff_t i = DIV_ROUND_UP(size, PAGE_SIZE); !err && i << PAGE_SHIFT < old; i++) {
 		fs->prepared[i] = 0;
 		memset(ramblk_data(fs->dev, i * PAGE_SECTORS), 0, PAGE_SIZE);
+	}
+	up_write(&fs->i_rwsem);
+	return err;
+}
+
+/* Block by block, as a file system would. */
+static void free_blocks(struct testfs *fs, u64 start, u64 end)
+{
+	u64 last = end / TESTFS_BLOCK;
+
+	for (u64 b = DIV_ROUND_UP(start, TESTFS_BLOCK); b < last; b++) {
+		fs->prepared[b / TESTFS_PAGE_BLOCK] &= (u8) ~(1u << b % TESTFS_PAGE_BLOCK);
+		memset(ramblk_data(fs->dev, b * (TESTFS_BLOCK >> SECTOR_SHIFT)), 0, TESTFS_BLOCK);
+	}
+}
+
+int testfs_punch(struct testfs *fs, u64 start, u64 end)
+{
+	struct pagecache_hole hole;
+	int err;
+
+	down_write(&fs->i_rwsem);
+	err = pagecache_hole_begin(&hole, &fs->mapping, start, end);
+	if (!err) {
+		free_blocks(fs, start, end);
+		err = pagecache_hole_end(&hole);
 	}
 	up_write(&fs->i_rwsem);
 	return err;

@@ -87,6 +87,8 @@ int testfs_protect(struct testfs *fs);
 s64 testfs_write(struct testfs *fs, u64 pos, const void *buf, size_t len);
 s64 testfs_read(struct testfs *fs, u64 pos, void *buf, size_t len);
 int testfs_truncate(struct testfs *fs, u64 size);
+/* Bytes [@start, @end) become a hole; see pagecache_hole_begin(). */
+int testfs_punch(struct testfs *fs, u64 start, u64 end);
 /* Drop what is clean, unmapped and idle; how many pages stay. */
 u64 testfs_drop_clean(struct testfs *fs);
 

@@ -174,7 +174,7 @@ void zero_page_part(struct page *page, unsigned int from, unsigned int to)
 	unsigned int i = from;
 
 	assert_page_locked(page);
-	wait_on_page_writeback(page);
+	wait_on_page_writeback(page); /* blocks in it may be free next (rule 103) */
 	while (i < to && !bytes[i])
 		i++;
 	if (i == to)
