@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86_64/uaccess.h"
 #include "kernel/fs/fs.h"
 #include "kernel/mm/kmalloc.h"
 #include "libc/include/dirtybit.h"
@@ -26,8 +27,8 @@ static s64 disk_read_block(struct file *file, u64 pos, void *bounce, void *buf, 
 	if (err)
 		return err;
 	if (!sector) {
-		memset(buf, 0, len);
-		return len;
+		memset(bounce, 0, len);
+		return copy_fault(buf, bounce, len) ? -EFAULT : (s64)len;
 	}
 	/* The device counts in units that may be larger than the file system's blocks. */
 	within = (sector * SECTOR_SIZE) % unit + pos % SECTOR_SIZE;
@@ -36,8 +37,7 @@ static s64 disk_read_block(struct file *file, u64 pos, void *bounce, void *buf, 
 	err = blkdev_rw(sb->dev, BIO_READ, sector, bounce, ALIGN_UP(within + len, unit));
 	if (err)
 		return err;
-	memcpy(buf, (char *)bounce + within, len);
-	return len;
+	return copy_fault(buf, (char *)bounce + within, len) ? -EFAULT : (s64)len;
 }
 
 ssize_t db_disk_read(int fd, uint64_t offset, void *buf, size_t len)

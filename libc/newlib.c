@@ -13,13 +13,11 @@
 
 #include <errno.h>
 #include <reent.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/lock.h>
 #include <unistd.h>
 
-#include "kernel/core/printk.h"
 #include "kernel/lib/errors.h"
 #include "kernel/mm/kmalloc.h"
 
@@ -248,19 +246,4 @@ int atexit(void (*fn)(void))
 pid_t getpid(void)
 {
 	return process_current()->pid;
-}
-
-/* raise() and abort() end here: no signal is caught, each ends the thread that sent it itself. */
-int kill(pid_t pid, int sig)
-{
-	struct process *p = process_current();
-
-	if (pid != p->pid) {
-		errno = ESRCH;
-		return -1;
-	}
-	if (!sig)
-		return 0;
-	printk("program %s: ended by signal %d\n", p->name, sig);
-	_exit(128 + sig);
 }

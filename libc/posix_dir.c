@@ -15,21 +15,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/x86_64/uaccess.h"
 #include "kernel/fs/fs.h"
 #include "libc/include/dirtybit.h"
 
-static void stat_from_kernel(struct stat *st, const struct kstat *k)
+/* To the program's *@to. 0 or -EFAULT. */
+static int stat_from_kernel(struct stat *to, const struct kstat *k)
 {
-	memset(st, 0, sizeof(*st));
-	st->st_ino = (ino_t)k->ino;
-	st->st_mode = k->mode;
-	st->st_nlink = k->nlink;
-	st->st_size = k->size;
-	st->st_blksize = k->blksize;
-	st->st_blocks = k->blocks;
-	st->st_atim = (struct timespec){ k->atime.sec, k->atime.nsec };
-	st->st_mtim = (struct timespec){ k->mtime.sec, k->mtime.nsec };
-	st->st_ctim = (struct timespec){ k->ctime.sec, k->ctime.nsec };
+	struct stat st = { .st_ino = (ino_t)k->ino,
+			   .st_mode = k->mode,
+			   .st_nlink = k->nlink,
+			   .st_size = k->size,
+			   .st_blksize = k->blksize,
+			   .st_blocks = k->blocks,
+			   .st_atim = { k->atime.sec, k->atime.nsec },
+			   .st_mtim = { k->mtime.sec, k->mtime.nsec },
+			   .st_ctim = { k->ctime.sec, k->ctime.nsec } };
+
+	return copy_fault(to, &st, sizeof(st)) ? -EFAULT : 0;
 }
 
 int stat(const char *path, struct stat *st)
@@ -38,7 +41,7 @@ int stat(const char *path, struct stat *st)
 	int err = vfs_stat(path, &k);
 
 	if (!err)
-		stat_from_kernel(st, &k);
+		err = stat_from_kernel(st, &k);
 	return posix_result(err);
 }
 
@@ -63,13 +66,12 @@ int fstat(int fd, struct stat *st)
 
 	if (kstat_fd(fd, &k))
 		return -1;
-	stat_from_kernel(st, &k);
-	return 0;
+	return posix_result(stat_from_kernel(st, &k));
 }
 
-static void db_stat_from_kernel(struct db_stat *st, const struct kstat *k)
+static int db_stat_from_kernel(struct db_stat *to, const struct kstat *k)
 {
-	*st = (struct db_stat){
+	struct db_stat st = {
 		.ino = k->ino,
 		.size = k->size,
 		.blocks = k->blocks,
@@ -81,6 +83,8 @@ static void db_stat_from_kernel(struct db_stat *st, const struct kstat *k)
 		.mtime = { k->mtime.sec, k->mtime.nsec },
 		.ctime = { k->ctime.sec, k->ctime.nsec },
 	};
+
+	return copy_fault(to, &st, sizeof(st)) ? -EFAULT : 0;
 }
 
 int db_stat_path(const char *path, struct db_stat *st)
@@ -89,7 +93,7 @@ int db_stat_path(const char *path, struct db_stat *st)
 	int err = vfs_stat(path, &k);
 
 	if (!err)
-		db_stat_from_kernel(st, &k);
+		err = db_stat_from_kernel(st, &k);
 	return posix_result(err);
 }
 
@@ -99,8 +103,7 @@ int db_stat_fd(int fd, struct db_stat *st)
 
 	if (kstat_fd(fd, &k))
 		return -1;
-	db_stat_from_kernel(st, &k);
-	return 0;
+	return posix_result(db_stat_from_kernel(st, &k));
 }
 
 int access(const char *path, int mode)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "arch/x86_64/serial.h"
+#include "arch/x86_64/uaccess.h"
 #include "kernel/core/printk.h"
 #include "kernel/fs/fs.h"
 
@@ -165,6 +166,38 @@ int dup2(int fd, int new_fd)
 	return new_fd;
 }
 
+/* The console is written with a spinlock held, and so from memory that cannot fault: a program's
+ * own goes through a piece of the stack. Bytes written before the first that cannot be read, or
+ * -EFAULT. */
+static s64 console_put(const char *buf, size_t len)
+{
+	char piece[128];
+	size_t done = 0;
+
+	if ((vaddr_t)buf >= USER_END) {
+		console_write(buf, len);
+		return len;
+	}
+	while (done < len) {
+		size_t n = min(len - done, sizeof(piece));
+
+		n -= copy_fault(piece, buf + done, n);
+		if (!n)
+			return done ? (s64)done : -EFAULT;
+		console_write(piece, n);
+		done += n;
+	}
+	return done;
+}
+
+static s64 console_read(char *buf, size_t len)
+{
+	char piece[128];
+	size_t n = serial_read(piece, min(len, sizeof(piece)));
+
+	return copy_fault(buf, piece, n) ? -EFAULT : (s64)n;
+}
+
 _READ_WRITE_RETURN_TYPE read(int fd, void *buf, size_t len)
 {
 	struct file *file = fd_get(fd);
@@ -173,7 +206,7 @@ _READ_WRITE_RETURN_TYPE read(int fd, void *buf, size_t len)
 	if (!file)
 		return -1;
 	if (file == FD_CONSOLE)
-		return len ? (long)serial_read(buf, len) : 0;
+		return posix_result(len ? console_read(buf, len) : 0);
 	n = vfs_read(file, buf, len);
 	file_put(file);
 	return posix_result(n);
@@ -186,10 +219,8 @@ _READ_WRITE_RETURN_TYPE write(int fd, const void *buf, size_t len)
 
 	if (!file)
 		return -1;
-	if (file == FD_CONSOLE) {
-		console_write(buf, len);
-		return len;
-	}
+	if (file == FD_CONSOLE)
+		return posix_result(console_put(buf, len));
 	n = vfs_write(file, buf, len);
 	file_put(file);
 	return posix_result(n);

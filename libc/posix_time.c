@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "arch/x86_64/uaccess.h"
 #include "kernel/core/clock.h"
 
 int clock_gettime(clockid_t id, struct timespec *ts)
@@ -56,33 +57,47 @@ clock_t times(struct tms *t)
 	return ktime_get() / (NSEC_PER_SEC / CLOCKS_PER_SEC);
 }
 
-/* Where a program's thread sleeps it may be told to end. */
-static void program_sleep(u64 ns)
+/* Sleep, unless the thread is killed, which ends it, or takes a signal: returns what is left of @ns
+ * then. */
+static u64 program_sleep(u64 ns)
 {
-	sleep_until_killable(ktime_get() + ns);
+	ktime_t now, when = ktime_get() + ns;
+	struct waiter w;
+
+	while ((now = ktime_get()) < when && !program_called()) {
+		kill_prepare(&w);
+		if (!program_called())
+			wait_sleep(when);
+		kill_finish(&w);
+	}
 	program_point();
+	return now < when ? when - now : 0;
 }
 
 int nanosleep(const struct timespec *want, struct timespec *left)
 {
-	if (want->tv_sec < 0 || want->tv_nsec < 0 || want->tv_nsec >= (long)NSEC_PER_SEC)
+	struct timespec ts;
+	u64 rest;
+
+	if (copy_fault(&ts, want, sizeof(ts)))
+		return posix_result(-EFAULT);
+	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= (long)NSEC_PER_SEC)
 		return posix_result(-EINVAL);
-	program_sleep(want->tv_sec * NSEC_PER_SEC + want->tv_nsec);
-	if (left)
-		*left = (struct timespec){ 0 };
-	return 0;
+	rest = program_sleep(ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec);
+	ts = (struct timespec){ rest / NSEC_PER_SEC, rest % NSEC_PER_SEC };
+	if (left && copy_fault(left, &ts, sizeof(ts)))
+		return posix_result(-EFAULT);
+	return posix_result(rest ? -EINTR : 0);
 }
 
 int usleep(useconds_t us)
 {
-	program_sleep(us * NSEC_PER_USEC);
-	return 0;
+	return posix_result(program_sleep(us * NSEC_PER_USEC) ? -EINTR : 0);
 }
 
 unsigned int sleep(unsigned int seconds)
 {
-	program_sleep(seconds * NSEC_PER_SEC);
-	return 0;
+	return DIV_ROUND_UP(program_sleep(seconds * NSEC_PER_SEC), NSEC_PER_SEC);
 }
 
 long sysconf(int name)

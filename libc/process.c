@@ -60,6 +60,7 @@ static void libc_thread_exit(struct thread *t)
 		process_end(lt->process);
 	newlib_reclaim(lt);
 	t->libc = NULL;
+	t->libc_fault = NULL;
 	kfree(lt);
 }
 
@@ -75,6 +76,7 @@ int libc_thread_attach(struct process *process, struct pthread *pthread)
 	lt->self.thread = t;
 	lt->pthread = pthread ? pthread : &lt->self;
 	t->libc_exit = libc_thread_exit;
+	t->libc_fault = signal_fault;
 	t->libc = lt;
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "kernel/lib/types.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/queue.h>
 #include <sys/reent.h>
 #include <sys/types.h>
@@ -20,6 +21,7 @@
 #include "kernel/core/sched.h"
 #include "kernel/core/sleeplock.h"
 
+struct fault_info;
 struct file;
 struct mm;
 
@@ -37,6 +39,8 @@ struct pthread {
 	void *arg;		   /* s */
 	void *result;		   /* o; read after its end */
 	bool detached;		   /* p: nobody will join; swept by the next creation */
+	sigset_t blocked;	   /* a: written by the thread itself */
+	sigset_t pending;	   /* a: sent, and not taken yet */
 	TAILQ_ENTRY(pthread) link; /* p */
 };
 
@@ -51,6 +55,7 @@ struct process {
 	struct thread *main_thread;	  /* m */
 	unsigned int nr_atexit;		  /* p */
 	void (*atexit[ATEXIT_MAX])(void); /* p */
+	struct sigaction actions[NSIG];	  /* p: zeros are SIG_DFL */
 	TAILQ_ENTRY(process) link;	  /* l */
 };
 
@@ -71,13 +76,35 @@ struct libc_thread *libc_thread(void);
 /* The calling thread's process, never NULL. */
 struct process *process_current(void);
 
-/* Here a thread of a program holds no lock of the kernel and may end: does, if it was killed. */
+/* signal.c: thread->libc_fault; it may run a handler, or not return. */
+bool signal_fault(const struct fault_info *fault);
+/* signal.c. Run the handlers of what was sent and is not blocked. No lock held. */
+void signal_take_pending(struct libc_thread *lt);
+
+/* Was the thread sent something that it may take now? */
+static inline bool signal_waits(const struct libc_thread *lt)
+{
+	return lt && READ_ONCE(lt->pthread->pending) & ~lt->pthread->blocked;
+}
+
+/* Is there a reason to leave a sleep early: the thread was killed, or a signal waits? */
+static inline bool program_called(void)
+{
+	const struct thread *t = current_thread();
+
+	return thread_is_killed(t) || unlikely(signal_waits(t->libc));
+}
+
+/* Here a thread of a program holds no lock of the kernel: it ends, if it was killed, or takes the
+ * signals that wait. */
 static inline void program_point(void)
 {
 	const struct thread *t = current_thread();
 
 	if (thread_is_killed(t) && t->libc)
 		thread_exit(-EINTR);
+	if (unlikely(signal_waits(t->libc)))
+		signal_take_pending(t->libc);
 }
 
 /* Make @t's state with @process; before anything else in a new thread. 0 or -ENOMEM. */
@@ -93,6 +120,9 @@ void process_end(struct process *process);
 /* pthread.c. Start a thread of the calling process; 0 or -ENOMEM. */
 int pthread_start(struct process *process, int cpu, bool detached, void *(*fn)(void *), void *arg,
 		  struct pthread **out);
+/* Is @p a thread of @process that can be asked something: its main thread, or one that nobody has
+ * joined? process->lock held. */
+bool pthread_of(const struct process *process, const struct pthread *p);
 /* Join every thread of @process that nobody joined. */
 void pthread_join_all(struct process *process);
 

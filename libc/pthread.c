@@ -68,6 +68,7 @@ int pthread_start(struct process *process, int cpu, bool detached, void *(*fn)(v
 	p->fn = fn;
 	p->arg = arg;
 	p->detached = detached;
+	p->blocked = libc_thread() ? libc_thread()->pthread->blocked : 0; /* inherited (POSIX) */
 	/* Under the lock, so that the thread is in the list before anyone can look for it. */
 	mutex_lock(&process->lock);
 	p->thread = thread_create(process->name, cpu, mm, mm ? &mm->pgt : NULL, pthread_main, boot);
@@ -83,6 +84,20 @@ out_free:
 	kfree(p);
 	kfree(boot);
 	return err;
+}
+
+bool pthread_of(const struct process *process, const struct pthread *p)
+{
+	const struct thread *main = process->main_thread;
+	const struct pthread *q;
+
+	if (main && p == ((const struct libc_thread *)main->libc)->pthread)
+		return true;
+	TAILQ_FOREACH(q, &process->threads, link) {
+		if (q == p)
+			break;
+	}
+	return q;
 }
 
 /* Take @p off the list; false if somebody else did. */

@@ -33,7 +33,7 @@ static bool word_is(const unsigned int *word, unsigned int value)
 }
 
 /* Sleep while *@word is @value; false: ktime @deadline (0: none) passed. May return early. The
- * thread may be told to end meanwhile, and does. */
+ * thread may be killed or sent a signal meanwhile. */
 static bool word_wait(unsigned int *word, unsigned int value, ktime_t deadline)
 {
 	struct wait_queue *wq = wait_hash(word);
@@ -44,7 +44,7 @@ static bool word_wait(unsigned int *word, unsigned int value, ktime_t deadline)
 		return true;
 	kill_prepare(&kill);
 	wait_prepare(wq, &w, word);
-	if (word_is(word, value) && !thread_killed())
+	if (word_is(word, value) && !program_called())
 		in_time = wait_sleep(deadline);
 	wait_finish(wq, &w);
 	kill_finish(&kill);

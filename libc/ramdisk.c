@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arch/x86_64/uaccess.h"
 #include "kernel/block/ramblk.h"
 #include "kernel/core/sleeplock.h"
 #include "libc/include/dirtybit.h"
@@ -36,8 +37,11 @@ int db_ramdisk_create(const char *name, size_t bytes, const void *image, size_t 
 	place = find_disk("");
 	if (place)
 		err = ramblk_create(name, bytes, NULL, SECTOR_SIZE, place);
-	if (!err)
-		memcpy(ramblk_data(*place, 0), image, min(len, bytes));
+	if (!err && copy_fault(ramblk_data(*place, 0), image, min(len, bytes))) {
+		ramblk_destroy(*place);
+		*place = NULL;
+		err = -EFAULT;
+	}
 	mutex_unlock(&lock);
 	return posix_result(err);
 }

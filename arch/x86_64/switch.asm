@@ -4,7 +4,7 @@
 
 section .text
 extern thread_start
-global arch_switch_stack, arch_prepare_stack, arch_fpu_save, arch_fpu_restore
+global arch_switch_stack, arch_prepare_stack, arch_fpu_save, arch_fpu_restore, arch_fpu_reset
 
 ; void arch_switch_stack(u64 *save_sp, u64 next_sp)
 ; What C may not lose is on the old stack while the thread does not run; the rest the caller saved.
@@ -55,4 +55,12 @@ arch_fpu_save:
 
 arch_fpu_restore:
 	fxrstor64 [rdi]
+	ret
+
+; void arch_fpu_reset(void)
+arch_fpu_reset:
+	fninit
+	push	0x1f80			; MXCSR: all exceptions masked, round to nearest
+	ldmxcsr	[rsp]
+	add	rsp, 8
 	ret

@@ -15,6 +15,7 @@
 
 void thread_kill(struct thread *t)
 {
+	stat_inc(STAT_KILLS);
 	atomic_store(&t->killed, true);
 	wake_up_key(wait_hash(t), t);
 }

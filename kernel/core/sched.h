@@ -16,6 +16,7 @@
 #include "kernel/core/wait.h"
 #include "kernel/lib/types.h"
 
+struct fault_info;
 struct mm;
 struct pgtable;
 
@@ -62,7 +63,9 @@ struct thread {
 	struct wait_queue done;	 /* woken at exit */
 	void *libc;		 /* o: rank 7 keeps newlib's struct _reent here */
 	void (*libc_exit)(struct thread *t); /* o: frees it, runs in the exiting thread; or NULL */
-	void *mm_exit_arg;		     /* spare for rank 4 */
+	/* o: an access of this thread was refused; true: try it again. NULL: it ends. */
+	bool (*libc_fault)(const struct fault_info *fault);
+	void *mm_exit_arg;	      /* spare for rank 4 */
 	const char *waits_for;	      /* o: name of the queue it sleeps on, for sched_dump() */
 	struct thread *next_dead;     /* list of those whose memory is to be freed */
 	TAILQ_ENTRY(thread) run_link; /* r */

@@ -23,6 +23,9 @@
 	X(SPURIOUS_FAULTS, "spurious_faults", "memory.c: the PTE already allowed it")              \
 	X(RETRY_FAULTS, "retry_faults", "memory.c: the PTE or page changed meanwhile")             \
 	X(SIGBUS_FAULTS, "sigbus_faults", "fault.c: refused: EOF, no space, I/O error")            \
+	X(FAULT_ENDS, "fault_ends", "fault.c: threads that a refused access ended")                \
+	X(SIGNALS, "signals", "libc/signal.c: handlers called")                                    \
+	X(KILLS, "kills", "kill.c: threads told to end")                                           \
 	X(MKWRITE, "mkwrite", "memory.c: page_mkwrite calls")                                      \
 	/* dirty state */                                                                          \
 	X(PAGES_DIRTIED, "pages_dirtied", "page_dirty.c: CLEAN to DIRTY")                          \

@@ -183,15 +183,18 @@ struct filesystem {
 };
 #define FILESYSTEM(id) REGISTER(filesystems, struct filesystem, filesystem_##id)
 
-/* An open file. a: atomic   f: its own lock */
+#define FILE_NAME_SHOWN 48
+
+/* An open file. a: atomic   f: its own lock   s: at creation */
 struct file {
 	struct inode *inode;  /* referenced */
 	u32 flags;	      /* FS_O_* */
 	int refs;	      /* a */
 	u32 wb_told, sb_told; /* a: errors of the file and its super block told: errseq.h */
 	struct mutex pos_lock;
-	u64 pos;	     /* f */
-	struct readahead ra; /* f */
+	u64 pos;		    /* f */
+	struct readahead ra;	    /* f */
+	char name[FILE_NAME_SHOWN]; /* s: the end of the path it was opened by, for messages */
 };
 
 /* --- mounting: mount.c --- */
@@ -263,6 +266,7 @@ int vfs_bmap(struct file *file, u64 pos, sector_t *sector);
 void file_vma_open(struct vm_area *vma);
 void file_vma_close(struct vm_area *vma);
 int file_vma_fsync(const struct vm_area *vma, pgoff_t first, pgoff_t last);
+const char *file_vma_name(const struct vm_area *vma);
 
 /* --- inodes: inode.c --- */
 /* The inode @ino of @sb, referenced; read from disk the first time. */

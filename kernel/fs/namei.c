@@ -120,6 +120,7 @@ static int step(struct inode *dir, const char *name, struct inode **out)
 struct place {
 	struct inode *dir; /* referenced */
 	bool slash;	   /* the path ends in '/': only a directory can be meant */
+	bool root;	   /* the path is "/" */
 	char name[NAME_MAX_LEN + 1];
 };
 
@@ -134,8 +135,9 @@ static int find_place(const char *path, struct place *place)
 	if (!dir)
 		return -ENOENT;
 	err = next_name(&path, place->name);
-	if (!err)
-		strcpy(place->name, "."); /* the path is "/" */
+	place->root = !err;
+	if (place->root)
+		strcpy(place->name, ".");
 	while (err >= 0 && !at_end(path)) {
 		err = step(dir, place->name, &next);
 		iput(dir);
@@ -180,12 +182,16 @@ int walk(const char *path, struct inode **out)
 /* ---- changing names ------------------------------------------------------------------------ */
 
 /* Find the place and hold its namespace for a change. Every success is undone by leave(). */
-static int enter(const char *path, struct place *place)
+static int enter(const char *from, struct place *place)
 {
-	int err;
+	struct path path;
+	int err = path_get(&path, from);
 
+	if (err)
+		return err;
 	down_read(&mount_lock);
-	err = find_place(path, place);
+	err = find_place(path.text, place);
+	path_put(&path);
 	if (!err) {
 		delay_point("names_place_found", place->dir); /* may sleep */
 		down_write(&place->dir->sb->namespace);
@@ -270,7 +276,7 @@ static int remove_name(const char *path, bool dir)
 	if (is_special(place.name)) {
 		/* The path is "/" or ends in "." or "..". */
 		err = !dir ? -EISDIR : is_dotdot(place.name) ? -ENOTEMPTY : -EINVAL;
-		if (dir && at_end(path))
+		if (dir && place.root)
 			err = -EBUSY;
 	} else {
 		err = place.dir->ops->lookup(place.dir, place.name, &inode);
@@ -385,16 +391,22 @@ out:
 	return err;
 }
 
-int vfs_rename(const char *from_path, const char *to_path)
+int vfs_rename(const char *from_name, const char *to_name)
 {
+	struct path from_path, to_path;
 	struct place from, to;
-	int err;
+	int err = path_get(&from_path, from_name);
 
+	if (err)
+		return err;
+	err = path_get(&to_path, to_name);
+	if (err)
+		goto out_put_path;
 	down_read(&mount_lock);
-	err = find_place(from_path, &from);
+	err = find_place(from_path.text, &from);
 	if (err)
 		goto out;
-	err = find_place(to_path, &to);
+	err = find_place(to_path.text, &to);
 	if (err)
 		goto out_put_from;
 	if (from.dir->sb != to.dir->sb) {
@@ -411,20 +423,27 @@ out_put_from:
 	iput(from.dir);
 out:
 	up_read(&mount_lock);
+	path_put(&to_path);
+out_put_path:
+	path_put(&from_path);
 	return err;
 }
 
-int vfs_stat(const char *path, struct kstat *st)
+int vfs_stat(const char *from, struct kstat *st)
 {
 	struct inode *inode;
-	int err;
+	struct path path;
+	int err = path_get(&path, from);
 
+	if (err)
+		return err;
 	down_read(&mount_lock);
-	err = walk(path, &inode);
+	err = walk(path.text, &inode);
 	if (!err) {
 		inode_stat(inode, st);
 		iput(inode);
 	}
 	up_read(&mount_lock);
+	path_put(&path);
 	return err;
 }

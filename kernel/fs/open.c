@@ -10,6 +10,7 @@
  *        tells nothing, as in Linux: who wants to know calls fsync.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "kernel/fs/directio.h"
 #include "kernel/fs/vfs.h"
@@ -48,19 +49,34 @@ static int open_inode(const char *path, u32 flags, u32 mode, struct inode **out)
 	return err;
 }
 
-int vfs_open(const char *path, u32 flags, u32 mode, struct file **out)
+/* The end of a long path says more than its beginning. */
+static void remember_name(struct file *file, const char *path)
+{
+	size_t len = strnlen(path, PATH_MAX_LEN);
+
+	if (len >= sizeof(file->name))
+		path += len - (sizeof(file->name) - 1);
+	strlcpy(file->name, path, sizeof(file->name));
+}
+
+int vfs_open(const char *from, u32 flags, u32 mode, struct file **out)
 {
 	struct inode *inode;
 	struct file *file;
+	struct path path;
 	int err;
 
 	if ((flags & FS_O_ACCMODE) == FS_O_ACCMODE)
 		return -EINVAL;
 	/* First what can fail without a trace. */
+	err = path_get(&path, from);
+	if (err)
+		return err;
+	err = -ENOMEM;
 	file = kzalloc(sizeof(*file));
 	if (!file)
-		return -ENOMEM;
-	err = open_inode(path, flags, mode, &inode);
+		goto out_put_path;
+	err = open_inode(path.text, flags, mode, &inode);
 	if (err)
 		goto out_free;
 	err = may_open(inode, flags);
@@ -79,6 +95,8 @@ int vfs_open(const char *path, u32 flags, u32 mode, struct file **out)
 	/* No lock of RANK_MOUNT is ever taken with it: it comes before the namespace and
 	 * i_rwsem. */
 	mutex_init(&file->pos_lock, "pos_lock", RANK_MOUNT);
+	remember_name(file, path.text);
+	path_put(&path);
 	*out = file;
 	return 0;
 
@@ -86,6 +104,8 @@ out_iput:
 	iput(inode);
 out_free:
 	kfree(file);
+out_put_path:
+	path_put(&path);
 	return err;
 }
 
@@ -121,6 +141,11 @@ void file_vma_close(struct vm_area *vma)
 {
 	inode_unmapped(vma->file->inode);
 	file_put(vma->file);
+}
+
+const char *file_vma_name(const struct vm_area *vma)
+{
+	return vma->file->name;
 }
 
 int vfs_readdir(struct file *dir, struct dirent_out *out)

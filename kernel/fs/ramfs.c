@@ -252,6 +252,7 @@ static const struct address_space_operations ram_a_ops = {
 static const struct vm_operations ram_vm_ops = {
 	.open = file_vma_open,
 	.close = file_vma_close,
+	.name = file_vma_name,
 	.fault = filemap_fault,
 	.fsync = file_vma_fsync,
 };

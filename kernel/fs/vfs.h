@@ -26,6 +26,18 @@ struct inode *mount_root(void);
 /* What is mounted on @dir, which has I_COVERED. mount_lock held. */
 struct super_block *mounted_on(const struct inode *dir);
 
+/*
+ * path.c: a path as a program gave it, in memory that nobody takes away or changes while locks are
+ * held. -EFAULT: not all of it can be read; -ENAMETOOLONG, -ENOMEM. No lock held; may sleep. Every
+ * success is undone by path_put().
+ */
+struct path {
+	const char *text;
+	char *copy; /* NULL: it is the kernel's own */
+};
+int path_get(struct path *path, const char *from);
+void path_put(struct path *path);
+
 /* namei.c: what @path leads to, referenced. mount_lock held. */
 int walk(const char *path, struct inode **out);
 /* The same, or a new file of @mode if the name is free (-EEXIST if it is not and @exclusive). No

@@ -2,8 +2,9 @@
 /*
  * fault.c - may this access be made good, and what happens if not.
  *
- * Owns:  the decision after a page fault: retry, fixup, the end of a program's thread, or panic.
- * Not:   PTEs (memory.c), decoding the exception (arch/x86_64/trap.c).
+ * Owns:  the decision after a page fault: retry, fixup, the program's handler, the end of its
+ *        thread, or panic; the line that says why a thread ended.
+ * Not:   PTEs (memory.c), decoding the exception (arch/x86_64/trap.c), signals (libc/signal.c).
  * Locks: takes mmap_lock for read around handle_mm_fault(); drops it while throttled (rule 12).
  * Key fact: everything runs in ring 0, so the kernel's own copies fault here too. A thread that
  *        holds a page lock copies with faults disabled, and fails at once instead of sleeping.
@@ -18,20 +19,11 @@
 #include "kernel/core/printk.h"
 #include "kernel/core/stat.h"
 #include "kernel/core/trace.h"
+#include "kernel/lib/fmt.h"
 #include "kernel/mm/grant.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/throttle.h"
 #include "kernel/mm/vmap.h"
-
-/* Why a fault could not be made good, in the words of the line that is printed. Written only
- * then. */
-struct refusal {
-	int error;
-	bool sigbus; /* the file refuses; else nothing is mapped or permitted there */
-	const char *reason;
-	u64 ino; /* file, 0: none */
-	u64 offset;
-};
 
 static __noreturn void kernel_fault(struct trap_frame *f, vaddr_t addr)
 {
@@ -45,47 +37,92 @@ static __noreturn void kernel_fault(struct trap_frame *f, vaddr_t addr)
 		    (unsigned long)f->error, desc ? ": " : "", desc ? desc : "");
 }
 
-/* The access may not be: make a probing copy fail, end a program's thread, or panic. */
-static void refuse(struct trap_frame *f, vaddr_t addr, const struct refusal *v)
+/* The program's own function may say what is to be done. It may use vector registers, which nobody
+ * has saved: the kernel does not touch them. It runs as any function of the thread would, on its
+ * stack, interrupts on; it may also jump away and not come back here. */
+static __noinline bool program_helps(const struct fault_info *info)
 {
-	char sym[64];
+	struct thread *t = current_thread();
+	u8 fpu[512] __aligned(16);
+	bool done;
 
-	if (v->sigbus)
+	if (!t->libc_fault)
+		return false;
+	arch_fpu_save(fpu);
+	arch_fpu_reset();
+	done = t->libc_fault(info);
+	arch_fpu_restore(fpu);
+	return done;
+}
+
+static __noreturn void end_thread(const struct trap_frame *f, const struct fault_info *info)
+{
+	const char *kind = f->error & PF_INSTR ? "fetch from" :
+			   f->error & PF_WRITE ? "store to" :
+						 "load from";
+	struct thread *t = current_thread();
+	char sym[64], where[FAULT_NAME + 48] = "";
+
+	if (info->file[0])
+		ksnprintf(where, sizeof(where), ": %s, offset %#lx", info->file,
+			  (unsigned long)info->offset);
+	printk("fault: thread %u (%s) ended: %s %#lx at %s: %s%s\n", t->id, t->name, kind,
+	       (unsigned long)info->addr, ksym(f->rip, sym, sizeof(sym)), info->reason, where);
+	stat_inc(STAT_FAULT_ENDS);
+	thread_exit(info->error);
+}
+
+/* The access may not be: make a probing copy fail, let the program repair it, end its thread, or
+ * panic. */
+static void refuse(struct trap_frame *f, const struct fault_info *info)
+{
+	if (info->kind == FAULT_BY_FILE)
 		stat_inc(STAT_SIGBUS_FAULTS);
-	if (fixup_exception(f, v->error))
+	if (fixup_exception(f, info->error))
 		return;
 	/* The kernel's own half is not a program's business: such an access is a bug. */
-	if (!current_thread()->mm || addr >= USER_END || in_irq() || preempt_count())
-		kernel_fault(f, addr);
-	printk("fault: thread %u (%s) ended: %s of %#lx at %s: %s", current_thread()->id,
-	       current_thread()->name, f->error & PF_WRITE ? "store" : "load", (unsigned long)addr,
-	       ksym(f->rip, sym, sizeof(sym)), v->reason);
-	if (v->ino)
-		printk(" (inode %lu, offset %#lx)", (unsigned long)v->ino,
-		       (unsigned long)v->offset);
-	printk("\n");
-	thread_exit(v->error);
+	if (!current_thread()->mm || info->addr >= USER_END || in_irq() || preempt_count())
+		kernel_fault(f, info->addr);
+	if (!program_helps(info))
+		end_thread(f, info);
 }
 
 /* mmap_lock held: the area and its file are still there to be named. */
-static __noinline void explain(struct refusal *v, vm_fault_t ret, int error,
+static void name_file(struct fault_info *info, const struct vm_area *vma)
+{
+	const char *name = vma->ops && vma->ops->name ? vma->ops->name(vma) : NULL;
+
+	if (name)
+		ksnprintf(info->file, sizeof(info->file), "%s", name);
+	else
+		ksnprintf(info->file, sizeof(info->file), "inode %lu",
+			  (unsigned long)vma->mapping->ino);
+	info->offset =
+		(vma_pgoff(vma, info->addr & PAGE_MASK) << PAGE_SHIFT) + (info->addr & ~PAGE_MASK);
+}
+
+/* Written only when an access is refused. mmap_lock held. */
+static __noinline void explain(struct fault_info *info, vm_fault_t ret, int error,
 			       const struct vm_area *vma, vaddr_t addr)
 {
-	*v = (struct refusal){ .error = error ? error : -EFAULT, .reason = "no permission" };
-	if (!vma)
-		v->reason = "nothing is mapped there";
-	if (vma && vma->mapping) {
-		v->ino = vma->mapping->ino;
-		v->offset = (vma_pgoff(vma, addr & PAGE_MASK) << PAGE_SHIFT) + (addr & ~PAGE_MASK);
-	}
+	*info = (struct fault_info){ .addr = addr, .error = error ? error : -EFAULT };
+	if (vma && vma->mapping)
+		name_file(info, vma);
 	if (ret & VM_FAULT_OOM) {
-		v->error = -ENOMEM;
-		v->reason = "out of memory";
+		info->kind = FAULT_NO_MEMORY;
+		info->error = -ENOMEM;
+		info->reason = "out of memory";
 	} else if (ret & VM_FAULT_SIGBUS) {
-		v->sigbus = true;
-		v->reason = error == -ENOSPC ? "no space on the device" :
-			    error == -EIO    ? "I/O error" :
-					       "beyond the end of the file";
+		info->kind = FAULT_BY_FILE;
+		info->reason = error == -ENOSPC ? "no space on the device" :
+			       error == -EIO	? "I/O error" :
+						  "beyond the end of the file";
+	} else if (vma) {
+		info->kind = FAULT_NOT_PERMITTED;
+		info->reason = "no permission";
+	} else {
+		info->kind = FAULT_NOT_MAPPED;
+		info->reason = "nothing is mapped there";
 	}
 }
 
@@ -108,7 +145,7 @@ static bool waited_for_room(struct mm *mm, const struct vm_area *vma, bool *wait
 
 /* One attempt with the areas locked. True if the instruction may be tried again; else @v says why
  * not. @need: VM_* of which the area must have one. */
-static __always_inline bool try_fault(struct mm *mm, vaddr_t addr, u32 need, struct refusal *v)
+static __always_inline bool try_fault(struct mm *mm, vaddr_t addr, u32 need, struct fault_info *v)
 {
 	bool write = need == VM_WRITE, waited = false;
 	struct vm_area *vma;
@@ -145,7 +182,7 @@ static inline u32 access_needs(u64 error)
 void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 {
 	struct thread *t = current_thread();
-	struct refusal v;
+	struct fault_info v;
 
 	stat_inc(STAT_FAULTS);
 	trace_page(TRACE_FAULT, addr, f->error);
@@ -153,14 +190,16 @@ void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 	if (unlikely(f->error & PF_RSVD))
 		kernel_fault(f, addr);
 	if (unlikely(!t->mm || t->fault_disabled || addr - USER_START >= USER_END - USER_START)) {
-		v = (struct refusal){ .error = -EFAULT, .reason = "not an address of a program" };
-		refuse(f, addr, &v);
+		v = (struct fault_info){ .addr = addr,
+					 .error = -EFAULT,
+					 .reason = "not an address of a program" };
+		refuse(f, &v);
 		return;
 	}
 	if (unlikely(preempt_count() || !(f->rflags & RFLAGS_IF)))
 		kernel_fault(f, addr);
 	if (unlikely(!try_fault(t->mm, addr, access_needs(f->error), &v)))
-		refuse(f, addr, &v);
+		refuse(f, &v);
 	/* A thread that was told to end does so instead of the access, unless it is the kernel's
 	 * own, which may hold locks: what called it asks later. */
 	if (thread_killed() && !fault_has_fixup(f))
@@ -169,7 +208,7 @@ void handle_page_fault(struct trap_frame *f, vaddr_t addr)
 
 int mm_fault_in(struct mm *mm, vaddr_t addr, bool write)
 {
-	struct refusal v;
+	struct fault_info v;
 	pte_t *ptep, pte;
 
 	/* A munmap() elsewhere may be about to free the table. */

@@ -8,6 +8,28 @@
 #include "kernel/core/sched.h"
 #include "kernel/mm/vm_area.h"
 
+/*
+ * Why an access could not be made good. Four classes that who asks can tell apart (rule 20); what
+ * has changed meanwhile is none of them, and is tried again.
+ */
+enum fault_kind {
+	FAULT_NOT_MAPPED,    /* SIGSEGV, SEGV_MAPERR */
+	FAULT_NOT_PERMITTED, /* SIGSEGV, SEGV_ACCERR */
+	FAULT_BY_FILE,	     /* SIGBUS: behind its end, no space, I/O error */
+	FAULT_NO_MEMORY,     /* no signal: the thread ends */
+};
+
+#define FAULT_NAME 64
+
+struct fault_info {
+	vaddr_t addr; /* to the byte */
+	enum fault_kind kind;
+	int error;	    /* what a copy of the kernel returns: -EFAULT, -ENOSPC, -EIO, -ENOMEM */
+	const char *reason; /* the same in words */
+	u64 offset;	    /* of the address in the file */
+	char file[FAULT_NAME]; /* its name or number; "": no file */
+};
+
 /* memory.c. mmap_lock held for read. Makes @addr of @vma accessible, or says why not; *@error is
  * the errno with SIGBUS. Returns with the same locks. */
 vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error);

@@ -56,6 +56,8 @@ struct vm_operations {
 	/* msync(MS_SYNC). Of @vma only @file is looked at: it may be gone from its space. NULL:
 	 * there is nothing to make durable. */
 	int (*fsync)(const struct vm_area *vma, pgoff_t first, pgoff_t last);
+	/* Of the file, for messages; mmap_lock held. NULL: it has only a number. */
+	const char *(*name)(const struct vm_area *vma);
 };
 
 #define VM_READ	    0x01

@@ -56,6 +56,7 @@ u64 arch_prepare_stack(void *stack_top, struct thread *t);
 /* fxsave/fxrstor of 512 bytes, 16-aligned; a fresh area for a new thread. */
 void arch_fpu_save(void *area);
 void arch_fpu_restore(const void *area);
+void arch_fpu_reset(void); /* as a function of C may find it */
 void arch_fpu_init(void *area);
 
 /* Use @next's translations on this CPU; NULL: none needed, stay lazily on what is loaded.

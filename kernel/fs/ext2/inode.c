@@ -349,6 +349,7 @@ static vm_fault_t ext2_fault(struct vm_fault *vmf)
 const struct vm_operations ext2_vm_ops = {
 	.open = file_vma_open,
 	.close = file_vma_close,
+	.name = file_vma_name,
 	.fault = ext2_fault,
 	.page_mkwrite = filemap_page_mkwrite,
 	.fsync = file_vma_fsync,
