@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "kernel/mm/kmalloc.h"
-#include "kernel/mm/vm_area.h"
+#include "kernel/mm/mmap.h"
 #include "libc/include/dirtybit.h"
 
 struct db_space {
@@ -31,6 +31,20 @@ struct db_space *db_space_create(void)
 	}
 	kfree(s);
 	errno = ENOMEM;
+	return NULL;
+}
+
+struct db_space *db_space_fork(void)
+{
+	struct db_space *s = kmalloc(sizeof(*s));
+	int err = -ENOMEM;
+
+	if (s)
+		err = mm_fork(current_thread()->mm, &s->mm);
+	if (!err)
+		return s;
+	kfree(s);
+	errno = -err;
 	return NULL;
 }
 

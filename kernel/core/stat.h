@@ -19,6 +19,7 @@
 	X(READ_FAULTS, "read_faults", "memory.c: a page was mapped for reading")                   \
 	X(WRITE_FAULTS, "write_faults", "memory.c: a shared file page became writable")            \
 	X(COW_FAULTS, "cow_faults", "memory.c: a private page was copied")                         \
+	X(COW_REUSED, "cow_reused", "memory.c: a private page that nobody else had was kept")      \
 	X(ANON_FAULTS, "anon_faults", "memory.c: a zeroed private page was given")                 \
 	X(SPURIOUS_FAULTS, "spurious_faults", "memory.c: the PTE already allowed it")              \
 	X(RETRY_FAULTS, "retry_faults", "memory.c: the PTE or page changed meanwhile")             \
@@ -53,6 +54,7 @@
 	X(PAGES_LEFT_DIRTY, "pages_left_dirty", "preclean.c: hot pages written and not cleaned")   \
 	X(PTES_PROTECTED, "ptes_protected", "mprotect.c: PTEs that got other permissions")         \
 	X(PTES_MOVED, "ptes_moved", "mremap.c: PTEs that went to another address")                 \
+	X(PTES_FORKED, "ptes_forked", "mm_fork.c: PTEs of private pages that a child shares")      \
 	X(PTES_ZAPPED, "ptes_zapped", "memory.c: PTEs removed")                                    \
 	X(THROTTLED, "throttled", "throttle.c: waits of a dirtying thread")                        \
 	X(THROTTLED_US, "throttled_us", "throttle.c: microseconds of them")                        \

@@ -184,14 +184,35 @@ static vm_fault_t replace_with_copy(struct vm_fault *vmf, struct page *old, stru
 	return VM_FAULT_NOPAGE;
 }
 
+/*
+ * A page of no file that only this entry maps, because the other side of a fork has let it go or
+ * mprotect() took W: it is ours again. Nobody maps it meanwhile: only a fork of this address space
+ * could, which waits for mmap_lock; and mapcount falls after the flush of the other entry.
+ */
+static bool reuse(struct vm_fault *vmf, const struct page *page)
+{
+	if (page->mapping || atomic_load(&page->mapcount) != 1)
+		return false;
+	if (ptep_cmpxchg(vmf->ptep, vmf->orig, pte_mkdirty(pte_mkyoung(pte_mkwrite(vmf->orig)))))
+		stat_inc(STAT_COW_REUSED);
+	else
+		stat_inc(STAT_RETRY_FAULTS);
+	return true;
+}
+
 /* A store to a private page that is mapped read-only. @old referenced. Its lock keeps a truncate
  * from dropping it until the copy is mapped: the second unmapping finds the copy then (rule 99),
  * and mapcount tells the truth. */
 static __noinline vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 {
-	struct page *copy = alloc_page(ALLOC_NORMAL);
+	struct page *copy;
 	vm_fault_t ret;
 
+	if (reuse(vmf, old)) {
+		page_put(old);
+		return VM_FAULT_NOPAGE;
+	}
+	copy = alloc_page(ALLOC_NORMAL);
 	if (!copy) {
 		page_put(old);
 		return VM_FAULT_OOM;

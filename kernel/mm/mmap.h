@@ -50,6 +50,14 @@ int mm_mremap(struct mm *mm, vaddr_t addr, u64 old_len, u64 new_len, int flags, 
 	      vaddr_t *out);
 
 /*
+ * mm_fork.c. A new address space, *@out, with the areas of @mm: shared areas map the same, private
+ * ones hold what they hold now, and neither side sees what the other stores there from now on; nor
+ * does the child see what threads of @mm on other CPUs store after this has returned (rule 116).
+ * mlock() is not inherited. -ENOMEM: @mm is as it was. May sleep.
+ */
+int mm_fork(struct mm *mm, struct mm **out);
+
+/*
  * madvise(2) with the MADV_* of mman.h. STAY_WRITABLE and WILL_WRITE mark the areas (VM_ASKED) and
  * NORMAL takes the mark back; WILL_WRITE also makes all pages writable and clean now: -ENOSPC,
  * -EIO, -EFAULT (beyond the end of the file) instead of the SIGBUS of a later store. POPULATE_READ

@@ -130,6 +130,8 @@ int db_thread_join(struct db_thread *t);
  * result. */
 struct db_space;
 struct db_space *db_space_create(void);
+/* The same, and it begins with what the calling thread's space has mapped, as a child of fork(). */
+struct db_space *db_space_fork(void);
 int db_space_run(struct db_space *s, int (*fn)(void *), void *arg);
 void db_space_destroy(struct db_space *s);
 

@@ -148,6 +148,25 @@ KTEST_ON_CPU0(mm_mremap, r120_d_and_w_are_kept)
 	stage_end(&s);
 }
 
+/* Its neighbours stay, and so does the page table. */
+KTEST_ON_CPU0(mm_mremap, r59_old_address_is_gone_on_every_cpu)
+{
+	struct stage s;
+	vaddr_t to;
+
+	if (!stage_begin(&s, 3))
+		return;
+	for (pgoff_t i = 0; i < 3; i++)
+		EXPECT_EQ(remote_store(&s.w, stage_slot(&s, i), 1 + i), 0);
+	EXPECT_EQ(mm_mremap(s.mm, (vaddr_t)stage_slot(&s, 1), PAGE_SIZE, PAGE_SIZE, FIXED, WHERE,
+			    &to),
+		  0);
+	EXPECT_EQ(remote_store(&s.w, stage_slot(&s, 1), 9), -EFAULT);
+	EXPECT_EQ(*slot_at(to, 0), 2);
+	EXPECT_EQ(remote_store(&s.w, stage_slot(&s, 2), 9), 0);
+	stage_end(&s);
+}
+
 /* Too long for its place: it moves. */
 KTEST_ON_CPU0(mm_mremap, anonymous_memory_moves)
 {
