@@ -201,17 +201,17 @@ void bench_file_close(struct bench_file *f)
 	discard(f);
 }
 
-static int unmap(struct bench_file *f)
+int bench_file_unmap(struct bench_file *f)
 {
-	if (!munmap(f->map, f->pages * PAGE))
-		return 0;
+	int err = munmap(f->map, f->pages * PAGE);
+
 	f->map = MAP_FAILED;
-	return complain("cannot unmap", f->name);
+	return err ? complain("cannot unmap", f->name) : 0;
 }
 
 int bench_file_remap(struct bench_file *f)
 {
-	return unmap(f) || map(f, NULL) ? -1 : 0;
+	return bench_file_unmap(f) || map(f, NULL) ? -1 : 0;
 }
 
 int bench_file_remap_aligned(struct bench_file *f)
@@ -219,7 +219,7 @@ int bench_file_remap_aligned(struct bench_file *f)
 	uintptr_t free = (uintptr_t)f->map + REGION - 1;
 
 	/* The hint is taken: nothing else was mapped above in between. */
-	if (unmap(f) || map(f, (void *)(free - free % REGION)))
+	if (bench_file_unmap(f) || map(f, (void *)(free - free % REGION)))
 		return -1;
 	if ((uintptr_t)f->map % REGION == 0)
 		return 0;

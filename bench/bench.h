@@ -82,6 +82,8 @@ int bench_file_open(struct bench_file *f, const char *name, size_t pages);
 /* The same, but one hole from end to end; mapped, no page of it looked at. */
 int bench_file_open_hole(struct bench_file *f, const char *name, size_t pages);
 void bench_file_close(struct bench_file *f); /* and remove it */
+/* 0 or -1 as above; bench_file_remap() maps it again. */
+int bench_file_unmap(struct bench_file *f);
 /* Map it anew, with no page mapped yet; all of it is in the page cache. 0 or -1 as above. */
 int bench_file_remap(struct bench_file *f);
 /* The same, and its address is a multiple of 2 MiB. */
@@ -130,6 +132,11 @@ int bench_set(const char *key, const char *value);
 int bench_policy(const char *name);
 /* madvise(MADV_WILL_WRITE): make the pages writable before they are stored to. 0 or -1. */
 int bench_will_write(void *addr, size_t len);
+/* One request to the disk for the page of the file at @offset, and nothing else: a descriptor for
+ * it, or -1: there is none here. Reading: bytes, or -1. One at a time. */
+int bench_raw_open(int fd, uint64_t offset);
+int bench_raw_read(int raw);
+void bench_raw_close(int raw);
 /* Ask PTEs for stores to the file that nobody was told of, and do nothing else: how many there
  * were, or -1 where that cannot be asked. */
 int64_t bench_harvest(int fd);

@@ -187,3 +187,22 @@ int bench_will_write(void *addr, size_t len)
 {
 	return madvise(addr, len, MADV_WILL_WRITE);
 }
+
+static struct db_raw *raw;
+
+int bench_raw_open(int fd, uint64_t offset)
+{
+	raw = db_raw_open(fd, offset);
+	return raw ? 0 : -1;
+}
+
+int bench_raw_read(int number)
+{
+	return db_raw_read(raw);
+}
+
+void bench_raw_close(int number)
+{
+	db_raw_close(raw);
+	raw = NULL;
+}

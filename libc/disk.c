@@ -66,6 +66,64 @@ ssize_t db_disk_read(int fd, uint64_t offset, void *buf, size_t len)
 	return n < 0 ? posix_result(n) : (ssize_t)done;
 }
 
+struct db_raw {
+	struct blkdev *dev;
+	sector_t sector;
+	void *page;
+};
+
+static int raw_fill(struct db_raw *raw, struct file *file, u64 offset)
+{
+	int err;
+
+	if (file == FD_CONSOLE || !file->inode->sb->dev)
+		return -ENODEV;
+	raw->dev = file->inode->sb->dev;
+	err = vfs_bmap(file, ALIGN_DOWN(offset, PAGE_SIZE), &raw->sector);
+	if (!err && !raw->sector)
+		err = -ENXIO;
+	raw->page = kmalloc(PAGE_SIZE);
+	return err ? err : raw->page ? 0 : -ENOMEM;
+}
+
+struct db_raw *db_raw_open(int fd, uint64_t offset)
+{
+	struct db_raw *raw = kzalloc(sizeof(*raw));
+	struct file *file = fd_get(fd);
+	int err = -ENOMEM;
+
+	if (raw && file)
+		err = raw_fill(raw, file, offset);
+	if (file)
+		fd_put(file);
+	if (!err)
+		return raw;
+	db_raw_close(raw);
+	if (file)
+		errno = -err;
+	return NULL;
+}
+
+int db_raw_read(struct db_raw *raw)
+{
+	struct bio *bio = bio_alloc(raw->dev, BIO_READ, raw->sector);
+	int err;
+
+	if (!bio)
+		return (int)posix_result(-ENOMEM);
+	bio_add(bio, virt_to_phys(raw->page), PAGE_SIZE);
+	err = submit_bio_wait(bio);
+	bio_free(bio);
+	return err ? (int)posix_result(err) : (int)PAGE_SIZE;
+}
+
+void db_raw_close(struct db_raw *raw)
+{
+	if (raw)
+		kfree(raw->page);
+	kfree(raw);
+}
+
 const char *db_fs_type(const char *path)
 {
 	struct super_block *sb = vfs_find_super(path);

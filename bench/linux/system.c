@@ -288,3 +288,17 @@ int bench_will_write(void *addr, size_t len)
 	errno = ENOSYS;
 	return -1;
 }
+
+int bench_raw_open(int fd, uint64_t offset)
+{
+	return -1;
+}
+
+int bench_raw_read(int raw)
+{
+	return -1;
+}
+
+void bench_raw_close(int raw)
+{
+}

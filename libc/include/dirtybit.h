@@ -174,6 +174,13 @@ int db_stat_fd(int fd, struct db_stat *st);
 /* The bytes that are on the DISK now at @offset of the file, read outside every cache; a hole reads
  * as zeros. @len, or -1. ENODEV: the file is on no disk. */
 ssize_t db_disk_read(int fd, uint64_t offset, void *buf, size_t len);
+/* The bare request behind a read of one page: made ready for the page of @fd at @offset, then asked
+ * for as often as wanted, then forgotten. NULL or -1: errno (ENODEV, ENXIO: a hole, ENOMEM, EIO);
+ * db_raw_read() returns the bytes of a page. What it reads nobody sees: it is there to be timed. */
+struct db_raw;
+struct db_raw *db_raw_open(int fd, uint64_t offset);
+int db_raw_read(struct db_raw *raw);
+void db_raw_close(struct db_raw *raw);
 /* One store or load of 8 bytes that may be refused: 0, or -1 with what elsewhere a signal would say
  * (ENOSPC, EIO: SIGBUS; EFAULT: no such address, or the end of the file). */
 int db_try_store8(void *p, uint64_t value);
