@@ -62,6 +62,49 @@ struct piece {
 	bool raced; /* writing: a page stayed in the cache, or came back dirty */
 };
 
+/* ---- where blocks are ---------------------------------------------------------------------- */
+
+/* True: *@run, which begins at *@first, has block @lblock of the file, and the map need not be
+ * asked. Many read, and one of them may write meanwhile: then the answer is no. */
+static bool find_hint(const struct inode *inode, u64 lblock, struct block_run *run, u64 *first)
+{
+	const struct extent_hint *h = &inode->hint;
+	u32 seq = READ_ONCE(h->seq);
+
+	*first = READ_ONCE(h->lblock);
+	run->block = READ_ONCE(h->block);
+	run->nr = READ_ONCE(h->nr);
+	return likely(lblock - *first < run->nr &&
+		      READ_ONCE(h->gen) == READ_ONCE(inode->meta_gen) && !(seq & 1) &&
+		      READ_ONCE(h->seq) == seq);
+}
+
+/* The map said so, when meta_gen was @gen. */
+static void set_hint(struct inode *inode, u64 lblock, const struct block_run *run, u64 gen)
+{
+	struct extent_hint *h = &inode->hint;
+	u32 seq = READ_ONCE(h->seq);
+
+	if (seq & 1 || !atomic_cas(&h->seq, seq, seq + 1))
+		return;
+	WRITE_ONCE(h->lblock, lblock);
+	WRITE_ONCE(h->block, run->block);
+	WRITE_ONCE(h->nr, run->nr);
+	WRITE_ONCE(h->gen, gen);
+	atomic_store(&h->seq, seq + 2);
+}
+
+static int ask_map(struct inode *inode, u64 lblock, u32 max, struct block_run *run)
+{
+	u64 gen = READ_ONCE(inode->meta_gen);
+	int err = inode->ops->map_run(inode, lblock, max, run);
+
+	/* A hole may be filled at any time. */
+	if (!err && run->block)
+		set_hint(inode, lblock, run, gen);
+	return err;
+}
+
 /* ---- requests ------------------------------------------------------------------------------ */
 
 /* Any context. */
@@ -116,11 +159,12 @@ static int map_block(struct piece *p, u64 at)
 	u64 last = (p->pos + p->len - 1) >> p->block_bits;
 	int err;
 
-	if (lblock - p->run_lblock < p->run.nr)
+	if (lblock - p->run_lblock < p->run.nr ||
+	    find_hint(p->inode, lblock, &p->run, &p->run_lblock))
 		return 0;
 	p->run.nr = 0;
 	submit_pending(p); /* a map may have to be read, and who asks for a bio holds none */
-	err = p->inode->ops->map_run(p->inode, lblock, (u32)(last - lblock + 1), &p->run);
+	err = ask_map(p->inode, lblock, (u32)(last - lblock + 1), &p->run);
 	p->run_lblock = lblock;
 	return err;
 }
@@ -260,6 +304,42 @@ static s64 write_piece(struct piece *p)
 	return n;
 }
 
+/* ---- a read that is one request ------------------------------------------------------------- */
+
+/*
+ * @len bytes that lie in one frame of the buffer and in the extent that was used last, of a file
+ * of which no page is newer than the disk: all that a small random read usually is. *@n: what came
+ * of it. False: it is not that, nothing was done.
+ */
+static bool read_one(struct inode *inode, vaddr_t buf, u64 len, u64 pos, s64 *n)
+{
+	u32 bits = (u32)__builtin_ctz(inode->sb->block_size);
+	struct mm *mm = current_thread()->mm;
+	struct block_run run;
+	struct page *page;
+	struct bio *bio;
+	u64 first, skip;
+
+	if (mapping_needs_sync(&inode->data) || (buf & ~PAGE_MASK) + len > PAGE_SIZE ||
+	    !find_hint(inode, pos >> bits, &run, &first))
+		return false;
+	skip = pos - (first << bits);
+	if (skip + len > (u64)run.nr << bits)
+		return false;
+	*n = pin_user_pages(mm, buf, 1, PIN_TO_WRITE, &page);
+	if (unlikely(*n <= 0))
+		return true;
+	inode_dio_begin(inode);
+	bio = bio_alloc(inode->sb->dev, BIO_READ, ((run.block << bits) + skip) >> SECTOR_SHIFT);
+	BUG_ON(!bio || !bio_add(bio, page_to_phys(page) + (buf & ~PAGE_MASK), (u32)len));
+	*n = submit_bio_wait(bio) ? -EIO : (s64)len;
+	bio_free(bio);
+	inode_dio_end(inode);
+	if (unpin_user_pages(mm, buf, 1, PIN_TO_WRITE, &page, 1))
+		*n = -EIO;
+	return true;
+}
+
 /* ---- pieces -------------------------------------------------------------------------------- */
 
 static void start_piece(struct piece *p, struct inode *inode, enum bio_op op, u64 pos, u64 len)
@@ -347,6 +427,8 @@ s64 direct_read(struct file *file, void *buf, size_t len, u64 pos)
 	}
 	eof = min((u64)len, size - pos);
 	len = ALIGN_UP(eof, (u64)inode->sb->dev->sector_size);
+	if (read_one(inode, (vaddr_t)buf, len, pos, &n))
+		return n > 0 ? (s64)min((u64)n, eof) : n;
 	pages = get_room(few, len, &room);
 	while (done < len) {
 		struct piece p;

@@ -118,6 +118,14 @@ enum inode_state {
 	I_DELETED = 16, /* delete_inode was called while it was in use (shutdown) */
 };
 
+/* Blocks of a file that direct I/O asked the map for last. Good as long as meta_gen is what it was,
+ * for who holds i_rwsem: blocks are freed with that held to write, and then meta_gen moves. */
+struct extent_hint {
+	u32 seq; /* a: odd while it is written */
+	u32 nr;	 /* blocks; 0: none */
+	u64 lblock, block, gen;
+};
+
 /* n: namespace   i: i_rwsem w   t: time_lock   l: inode list lock   s: at creation   a: atomic */
 struct inode {
 	u64 ino;		/* s */
@@ -136,6 +144,7 @@ struct inode {
 	 * when all that is on the disk. A flag cannot say it: of two fsyncs, the second must not
 	 * return because the first has taken the flag and is still writing. */
 	u64 meta_gen, time_gen, synced_meta, synced_time;
+	struct extent_hint hint;	    /* directio.c's */
 	int dio;			    /* a: direct reads and writes under way; below */
 	struct wait_queue dio_wait;	    /* for it to become 0 */
 	const struct inode_operations *ops; /* s */
