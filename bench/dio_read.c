@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dio_read.c - what does a direct read of 4 KiB cost beside the request to the disk, waiting excluded,
- * when nothing of the file is cached and nobody maps it?
+ * dio_read.c - what does a direct read of 4 KiB cost beside the request to the disk, waiting
+ * excluded, when nothing of the file is cached and nobody maps it?
  *
- * Both are measured in the same way, in turn: read() of a descriptor with O_DIRECT, and one request
- * for the same sectors and nothing else. The least of many rounds: in others an interrupt came at a
- * bad moment.
+ * Both are measured in the same way, in turn: pread() of a descriptor with O_DIRECT, and one
+ * request for the same sectors and nothing else. The least of many rounds: in others an interrupt
+ * came at a bad moment. Of two requests in a row one may always cost more than the other; a third
+ * one, which is not measured, lets both be either.
  */
 #define _GNU_SOURCE /* O_DIRECT, on Linux */
 
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 #define PAGES  64
-#define ROUNDS 64
+#define ROUNDS 256
 
 struct setting {
 	int fd, raw; /* raw: of bench_raw_open(), -1: there is none */
@@ -41,7 +42,7 @@ static int round_of(const struct setting *s, struct bench_cost *direct, struct b
 	bench_start(bio);
 	n -= bench_raw_read(s->raw);
 	bench_stop(bio);
-	return n;
+	return n || bench_raw_read(s->raw) != (int)PAGE;
 }
 
 /* @page: of the file; the first twelve blocks of an ext2 file need no indirect block. */

@@ -30,7 +30,7 @@ long posix_result(long result)
 	return -1;
 }
 
-struct file *fd_get(int fd)
+static __always_inline struct file *get(int fd)
 {
 	struct process *p = process_current();
 	struct file *file = NULL;
@@ -48,12 +48,17 @@ struct file *fd_get(int fd)
 	return file;
 }
 
-/* fd_get for calls that make no sense on the console: they fail with @console_error there. */
-static struct file *fd_get_file(int fd, int console_error)
+struct file *fd_get(int fd)
 {
-	struct file *file = fd_get(fd);
+	return get(fd);
+}
 
-	if (file != FD_CONSOLE)
+/* fd_get for calls that make no sense on the console: they fail with @console_error there. */
+static __always_inline struct file *fd_get_file(int fd, int console_error)
+{
+	struct file *file = get(fd);
+
+	if (likely(file != FD_CONSOLE))
 		return file;
 	errno = console_error;
 	return NULL;

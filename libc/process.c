@@ -94,7 +94,7 @@ struct libc_thread *libc_thread(void)
 	return t->libc;
 }
 
-struct process *process_current(void)
+struct process *process_current_slow(void)
 {
 	struct libc_thread *lt = libc_thread();
 

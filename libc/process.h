@@ -74,7 +74,15 @@ struct libc_thread {
 /* Of the calling thread; made if need be. NULL: early, in an interrupt, or out of memory. */
 struct libc_thread *libc_thread(void);
 /* The calling thread's process, never NULL. */
-struct process *process_current(void);
+struct process *process_current_slow(void);
+
+static inline struct process *process_current(void)
+{
+	const struct thread *t = current_thread();
+	const struct libc_thread *lt = likely(t) ? t->libc : NULL;
+
+	return likely(lt) ? lt->process : process_current_slow();
+}
 
 /* signal.c: thread->libc_fault; it may run a handler, or not return. */
 bool signal_fault(const struct fault_info *fault);

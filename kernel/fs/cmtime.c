@@ -96,13 +96,12 @@ void inode_settle_cmtime(struct inode *inode)
 
 void inode_accessed(struct inode *inode)
 {
-	bool due;
+	u64 day_later = (u64)(inode->atime.sec + DAY_SECONDS) * NSEC_PER_SEC;
 
-	spin_lock(&inode->time_lock);
-	due = !after(inode->atime, inode->mtime) || !after(inode->atime, inode->ctime) ||
-	      (s64)(clock_realtime() / NSEC_PER_SEC) - inode->atime.sec > DAY_SECONDS;
-	spin_unlock(&inode->time_lock);
-	if (due)
+	/* Without the lock: who sees half of a change moves atime once too often, or with the next
+	 * read. */
+	if (!after(inode->atime, inode->mtime) || !after(inode->atime, inode->ctime) ||
+	    clock_realtime() > day_later)
 		inode_touch(inode, TOUCH_A);
 }
 

@@ -118,12 +118,11 @@ enum inode_state {
 	I_DELETED = 16, /* delete_inode was called while it was in use (shutdown) */
 };
 
-/* Blocks of a file that direct I/O asked the map for last. Good as long as meta_gen is what it was,
- * for who holds i_rwsem: blocks are freed with that held to write, and then meta_gen moves. */
+/* What direct I/O asked the map for last; extent.h. */
 struct extent_hint {
 	u32 seq; /* a: odd while it is written */
-	u32 nr;	 /* blocks; 0: none */
-	u64 lblock, block, gen;
+	u64 pos, len, gen;
+	sector_t sector;
 };
 
 /* n: namespace   i: i_rwsem w   t: time_lock   l: inode list lock   s: at creation   a: atomic */
@@ -144,7 +143,7 @@ struct inode {
 	 * when all that is on the disk. A flag cannot say it: of two fsyncs, the second must not
 	 * return because the first has taken the flag and is still writing. */
 	u64 meta_gen, time_gen, synced_meta, synced_time;
-	struct extent_hint hint;	    /* directio.c's */
+	struct extent_hint hint;	    /* extent.c's */
 	int dio;			    /* a: direct reads and writes under way; below */
 	struct wait_queue dio_wait;	    /* for it to become 0 */
 	const struct inode_operations *ops; /* s */
@@ -229,8 +228,16 @@ int vfs_open(const char *path, u32 flags, u32 mode, struct file **out);
 /* F_SETFL: FS_O_APPEND and FS_O_DIRECT become what @flags says, the rest stays. -EINVAL: as
  * above. */
 int vfs_set_flags(struct file *file, u32 flags);
-void file_get(struct file *file);
-void file_put(struct file *file); /* the last one closes */
+static inline void file_get(struct file *file)
+{
+	atomic_inc(&file->refs);
+}
+void file_release(struct file *file);	       /* open.c: nobody has it any more */
+static inline void file_put(struct file *file) /* the last one closes */
+{
+	if (atomic_dec_and_test(&file->refs))
+		file_release(file);
+}
 int vfs_mkdir(const char *path, u32 mode);
 int vfs_rmdir(const char *path);
 int vfs_unlink(const char *path);
@@ -313,7 +320,8 @@ static inline void inode_dio_begin(struct inode *inode)
 }
 static inline void inode_dio_end(struct inode *inode)
 {
-	if (atomic_dec_and_test(&inode->dio))
+	/* A waiter queues itself before it looks at the count; the decrement is a barrier. */
+	if (atomic_dec_and_test(&inode->dio) && unlikely(!TAILQ_EMPTY(&inode->dio_wait.waiters)))
 		wake_up(&inode->dio_wait);
 }
 static inline void inode_dio_wait(struct inode *inode)

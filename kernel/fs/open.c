@@ -119,15 +119,8 @@ int vfs_set_flags(struct file *file, u32 flags)
 	return 0;
 }
 
-void file_get(struct file *file)
+void file_release(struct file *file)
 {
-	atomic_inc(&file->refs);
-}
-
-void file_put(struct file *file)
-{
-	if (!atomic_dec_and_test(&file->refs))
-		return;
 	iput(file->inode);
 	kfree(file);
 }

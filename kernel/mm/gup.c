@@ -28,30 +28,16 @@
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/page_dirty.h"
 
-static bool is_kernel_half(vaddr_t addr)
-{
-	return addr >= USER_END;
-}
-
 /* ---- pinning ------------------------------------------------------------------------------- */
 
-/* The frame behind a kernel address, or NULL: not mapped, read-only, or a device's registers. */
-static struct page *kernel_frame(vaddr_t addr, enum pin_for what)
+/* largepages=1: the direct map has no PTE to tell; what can be read there is memory. */
+paddr_t kernel_phys_slow(vaddr_t addr)
 {
-	pte_t *ptep = pgtable_walk(&kernel_pgtable, addr), pte;
 	u8 byte;
 
-	if (likely(ptep)) {
-		pte = ptep_get(ptep);
-		if (!pte_present(pte) || pte.v & PTE_PCD ||
-		    (what == PIN_TO_WRITE && !pte_write(pte)))
-			return NULL;
-		return phys_to_page(pte_paddr(pte));
-	}
-	/* largepages=1: no PTE tells; what can be read there is memory. */
 	if (addr < DIRECT_MAP_BASE || addr >= VMAP_BASE || probe_load1((void *)addr, &byte))
-		return NULL;
-	return phys_to_page(virt_to_phys((void *)addr));
+		return 0;
+	return virt_to_phys((void *)addr);
 }
 
 /* The frame behind a PTE that allows the access, pinned; NULL: there is none now. */
@@ -77,8 +63,10 @@ static int pin_one(struct mm *mm, vaddr_t addr, enum pin_for what, struct page *
 	int err = 0;
 
 	if (is_kernel_half(addr)) {
-		*out = kernel_frame(addr, what);
-		return *out ? 0 : -EFAULT;
+		paddr_t pa = kernel_phys(addr, what);
+
+		*out = phys_to_page(pa);
+		return pa ? 0 : -EFAULT;
 	}
 	if (!mm || addr < USER_START)
 		return -EFAULT;

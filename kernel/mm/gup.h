@@ -11,11 +11,34 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/vm_area.h"
 
+/* Memory of the kernel's half belongs to who lends it: it need not be pinned, nor given back. */
+static inline bool is_kernel_half(vaddr_t addr)
+{
+	return addr >= USER_END;
+}
+
 enum pin_for {
 	PIN_TO_READ,  /* the frames are read, as by a load */
 	PIN_TO_WRITE, /* they are written, as by a store: copy-on-write is broken, a file is asked
 		       * (page_mkwrite), before they are handed out */
 };
+
+paddr_t kernel_phys_slow(vaddr_t addr);
+
+/* The memory behind an address of the kernel's half, as far as its page goes; 0: not mapped,
+ * read-only, or registers of a device. */
+static inline paddr_t kernel_phys(vaddr_t addr, enum pin_for what)
+{
+	const u64 need = what == PIN_TO_WRITE ? PTE_P | PTE_W : PTE_P;
+	pte_t *ptep = pgtable_walk(&kernel_pgtable, addr);
+	pte_t pte;
+
+	if (unlikely(!ptep))
+		return kernel_phys_slow(addr);
+	pte = ptep_get(ptep);
+	return likely((pte.v & (need | PTE_PCD)) == need) ? pte_paddr(pte) | (addr & ~PAGE_MASK) :
+							    0;
+}
 
 /*
  * The frames of up to @n pages from the page of @addr on, into @pages. What belongs to an area is

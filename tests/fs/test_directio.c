@@ -176,6 +176,28 @@ KTEST(dio, kept_for_the_host_to_read)
 	fst_keep("/kept_direct");
 }
 
+/* What the map said is not asked again, until blocks may have been freed. */
+KTEST(dio, extent_is_forgotten_with_its_blocks)
+{
+	struct dio_scene s;
+
+	if (!dio_begin_alone(&s, 8192))
+		return;
+	forget_cache(&s);
+	for (u32 i = 0; i < 4; i++)
+		EXPECT_EQ(vfs_pread(s.direct, s.buf, 4096, 4096 * (i % 2)), 4096);
+	EXPECT_EQ(vfs_ftruncate(s.cached, 0), 0);
+	/* Who gets its blocks? */
+	EXPECT(fst_make(fst_path(&s.disk, "g"), 8192, 2));
+	EXPECT(fst_write(s.cached, 0, 8192, 3));
+	vfs_sync();
+	drop_all(&s);
+	EXPECT_EQ(vfs_pread(s.direct, s.buf, 4096, 0), 4096);
+	EXPECT_EQ(fst_differs(s.buf, 4096, 0, 3), 4096);
+	EXPECT_EQ(vfs_unlink(fst_path(&s.disk, "g")), 0);
+	dio_end(&s);
+}
+
 /* ---- bad input ----------------------------------------------------------------------------- */
 
 struct bad_call {
