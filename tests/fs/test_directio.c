@@ -189,6 +189,7 @@ KTEST(dio, extent_is_forgotten_with_its_blocks)
 	EXPECT_EQ(vfs_ftruncate(s.cached, 0), 0);
 	/* Who gets its blocks? */
 	EXPECT(fst_make(fst_path(&s.disk, "g"), 8192, 2));
+	vfs_sync();
 	EXPECT(fst_write(s.cached, 0, 8192, 3));
 	vfs_sync();
 	drop_all(&s);
