@@ -28,6 +28,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/policy.h"
+#include "kernel/mm/reclaim.h"
 #include "kernel/mm/vmap.h"
 #include "kernel/mm/throttle.h"
 #include "libc/libc.h"
@@ -101,6 +102,7 @@ static int init(void *arg)
 	smp_boot();
 	serial_init_input();
 	throttle_init();
+	reclaim_start();
 	make_ram_disks();
 	virtio_blk_probe_all();
 	mount_root();

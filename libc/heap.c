@@ -44,7 +44,7 @@ static bool heap_map(vaddr_t end)
 	struct page *page;
 
 	while (heap_mapped < end) {
-		page = alloc_page(ALLOC_NORMAL);
+		page = alloc_page(ALLOC_WAIT);
 		if (!page)
 			return false;
 		if (pgtable_map_kernel(heap_mapped, page_to_phys(page), 1, PTE_W | PTE_NX)) {

@@ -327,19 +327,22 @@ int buf_cache_init(struct blkdev *dev, u32 block_size)
 	return 0;
 }
 
-void buf_cache_shrink(struct blkdev *dev)
+u64 buf_cache_shrink(struct blkdev *dev)
 {
 	struct buf_cache *c = dev->bufs;
 	struct buf *b;
+	u64 nr = 0;
 
 	if (!c)
-		return;
+		return 0;
 	do {
 		spin_lock(&c->lock);
 		b = TAILQ_EMPTY(&c->lru) ? NULL : pop_lru(c);
 		spin_unlock(&c->lock);
 		buf_free(b);
+		nr += b != NULL;
 	} while (b);
+	return nr;
 }
 
 void buf_cache_destroy(struct blkdev *dev)

@@ -37,7 +37,7 @@ int buf_cache_init(struct blkdev *dev, u32 block_size);
 /* Writes what is dirty, drops all. What cannot be written is counted in a line. None is held. */
 void buf_cache_destroy(struct blkdev *dev);
 /* Drop every clean unreferenced buf: leak checks, cold-cache measurements. May sleep. */
-void buf_cache_shrink(struct blkdev *dev);
+u64 buf_cache_shrink(struct blkdev *dev);
 
 /* Locked and referenced. bread: read if need be (-EIO, -ENOMEM). bnew: zeroed, not read, dirty. */
 int bread(struct blkdev *dev, u64 block, struct buf **out);

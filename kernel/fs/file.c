@@ -32,35 +32,9 @@ static bool may_write(const struct file *file)
 
 /* ---- read and write ------------------------------------------------------------------------ */
 
-/*
- * Nobody reclaims pages in the background: who finds no memory makes room and goes on. After a
- * piece of @n bytes (or an error) of a call of @len bytes, of which *@done are moved: once more?
- */
-static bool go_on(const struct inode *inode, s64 n, size_t len, size_t *done, unsigned int *tries)
-{
-	if (n > 0) {
-		*done += (size_t)n;
-		*tries = 0;
-		return *done < len;
-	}
-	if (likely(n != -ENOMEM) || ++*tries > 3)
-		return false;
-	inode_reclaim(inode->sb);
-	return true;
-}
-
 s64 file_read_locked(struct file *file, void *buf, size_t len, u64 pos)
 {
-	struct inode *inode = file->inode;
-	unsigned int tries = 0;
-	size_t done = 0;
-	s64 n;
-
-	do {
-		n = filemap_read(&inode->data, pos + done, (char *)buf + done, len - done,
-				 &file->ra);
-	} while (go_on(inode, n, len, &done, &tries));
-	return done ? (s64)done : n;
+	return filemap_read(&file->inode->data, pos, buf, len, &file->ra);
 }
 
 static s64 do_read(struct file *file, void *buf, size_t len, u64 pos)
@@ -119,8 +93,6 @@ void inode_trim_behind_eof(struct inode *inode)
 s64 inode_write_locked(struct inode *inode, const void *buf, size_t len, u64 pos)
 {
 	u64 old_size = inode->data.size;
-	unsigned int tries = 0;
-	size_t done = 0;
 	s64 n;
 
 	if (pos > POS_MAX)
@@ -130,17 +102,15 @@ s64 inode_write_locked(struct inode *inode, const void *buf, size_t len, u64 pos
 	if (inode->sb->read_only)
 		return -EROFS;
 	len = min(len, (size_t)(inode->sb->max_bytes - pos));
-	do {
-		n = filemap_write(&inode->data, pos + done, (const char *)buf + done, len - done);
-	} while (go_on(inode, n, len, &done, &tries));
-	if (done < len && pos + len > inode->data.size)
+	n = filemap_write(&inode->data, pos, buf, len);
+	if (n < (s64)len && pos + len > inode->data.size)
 		inode_trim_behind_eof(inode);
-	if (!done)
+	if (n <= 0)
 		return n;
 	if (inode->data.size != old_size)
 		inode_mark_meta(inode);
 	inode_touch(inode, TOUCH_M | TOUCH_C);
-	return (s64)done;
+	return n;
 }
 
 /* *@pos: where to write; with O_APPEND and @append it becomes the end of the file. */

@@ -304,10 +304,11 @@ int inode_for_all(struct super_block *sb, int (*fn)(struct inode *inode));
 /* Poweroff: files without a name that are still open lose their contents and their inode now, since
  * nobody will close them. */
 void inode_delete_orphans(struct super_block *sb);
-/* Make room when unused inodes are many or memory is short. */
+/* Make room when unused inodes are many. */
 void inode_trim(struct super_block *sb);
-/* Memory is out: forget what can be read again, used files' clean pages too. No page locked. */
-void inode_reclaim(struct super_block *sb);
+/* Memory is low: unused inodes without cached pages and without changes go; the clock has taken
+ * their pages. How many. No I/O. */
+u64 inode_shrink(struct super_block *sb);
 /*
  * Direct I/O goes to blocks that no page lock and no PG_writeback keeps in the file (rule 103). So
  * it is counted: from before it asks for blocks, with i_rwsem held (read or write), until its last

@@ -16,7 +16,6 @@
 #include "kernel/core/wait.h"
 #include "kernel/fs/fs.h"
 #include "kernel/mm/kmalloc.h"
-#include "kernel/mm/page_alloc.h"
 #include "kernel/mm/truncate.h"
 #include "kernel/mm/writeback.h"
 
@@ -196,8 +195,7 @@ static struct inode *take_victim(struct super_block *sb)
 
 void inode_trim(struct super_block *sb)
 {
-	while (READ_ONCE(sb->nr_unused) > UNUSED_MAX ||
-	       (READ_ONCE(sb->nr_unused) && nr_free_pages() < nr_total_pages() / 8)) {
+	while (READ_ONCE(sb->nr_unused) > UNUSED_MAX) {
 		struct inode *victim = take_victim(sb);
 
 		/* One that cannot be written went to the end of the line; do not turn in
@@ -207,19 +205,31 @@ void inode_trim(struct super_block *sb)
 	}
 }
 
-static int drop_clean(struct inode *inode)
+/* The oldest unused inode that is nothing but itself: no page is cached, nothing to be written. */
+static struct inode *take_bare_victim(struct super_block *sb)
 {
-	drop_mapping_pages(&inode->data, 0, ~0ul, DROP_CLEAN_ONLY);
-	return 0;
+	struct inode *inode;
+
+	spin_lock(&sb->inode_lock);
+	TAILQ_FOREACH(inode, &sb->unused, lru)
+		if (!READ_ONCE(inode->data.pages.nr) && !has_dirty_inode(inode))
+			break;
+	if (inode) {
+		leave_unused(inode);
+		inode->state |= I_FREEING;
+	}
+	spin_unlock(&sb->inode_lock);
+	return inode;
 }
 
-void inode_reclaim(struct super_block *sb)
+u64 inode_shrink(struct super_block *sb)
 {
-	if (sb->in_memory)
-		return;
-	inode_evict_all(sb, EVICT_POLITE);
-	if (nr_free_pages() < nr_total_pages() / 8)
-		inode_for_each(sb, drop_clean);
+	struct inode *victim;
+	u64 nr = 0;
+
+	while ((victim = take_bare_victim(sb)) && evict(victim, EVICT_POLITE))
+		nr++;
+	return nr;
 }
 
 /* An inode in memory only, which nobody uses, of a file system that goes. */

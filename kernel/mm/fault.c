@@ -23,6 +23,7 @@
 #include "kernel/mm/grant.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/throttle.h"
+#include "kernel/mm/reclaim.h"
 #include "kernel/mm/vmap.h"
 
 static __noreturn void kernel_fault(struct trap_frame *f, vaddr_t addr)
@@ -112,6 +113,7 @@ static __noinline void explain(struct fault_info *info, vm_fault_t ret, int erro
 		info->kind = FAULT_NO_MEMORY;
 		info->error = -ENOMEM;
 		info->reason = "out of memory";
+		memory_report();
 	} else if (ret & VM_FAULT_SIGBUS) {
 		info->kind = FAULT_BY_FILE;
 		info->reason = error == -ENOSPC ? "no space on the device" :

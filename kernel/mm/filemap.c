@@ -15,7 +15,7 @@
 
 #include "kernel/core/delay.h"
 #include "kernel/core/stat.h"
-#include "kernel/mm/page_alloc.h"
+#include "kernel/mm/reclaim.h"
 
 #define READAHEAD_MIN 4
 #define READAHEAD_MAX 64
@@ -33,9 +33,10 @@ struct page *find_get_page(struct address_space *mapping, pgoff_t index)
 
 /* Put the locked @page into the tree. Almost always its leaf is there and no memory is needed; if
  * not, nodes are had without the lock and it is tried again. -EEXIST, -ENOMEM. */
-static int insert_page(struct address_space *mapping, struct page *page)
+static int insert_page(struct address_space *mapping, struct page *page, enum alloc_flags how)
 {
 	struct radix_preload pre = { .nr = 0 };
+	struct patience p = { 0 };
 	u64 flags;
 	int err;
 
@@ -49,15 +50,17 @@ static int insert_page(struct address_space *mapping, struct page *page)
 		if (err != -ENOMEM)
 			return err;
 		err = radix_preload(&pre, &mapping->pages, page->index);
-		if (err)
+		if (unlikely(err) && !(how & ALLOC_WAIT && wait_for_memory(&p, 0)))
 			return err;
 	}
 }
 
-/* A new page, locked, one reference for the tree and one for the caller. -EEXIST, -ENOMEM. */
-static int add_new_page(struct address_space *mapping, pgoff_t index, struct page **out)
+/* A new page, locked, one reference for the tree and one for the caller. @how: ALLOC_WAIT for who
+ * needs it, ALLOC_NORMAL for what might be of use. -EEXIST, -ENOMEM. */
+static int add_new_page(struct address_space *mapping, pgoff_t index, enum alloc_flags how,
+			struct page **out)
 {
-	struct page *page = alloc_page(ALLOC_NORMAL);
+	struct page *page = alloc_page(how);
 	int err;
 
 	if (!page)
@@ -66,7 +69,7 @@ static int add_new_page(struct address_space *mapping, pgoff_t index, struct pag
 	page->dirty = PAGE_CLEAN;
 	BUG_ON(!trylock_page(page));
 	page_get_tree(page);
-	err = insert_page(mapping, page);
+	err = insert_page(mapping, page, how);
 	if (err) {
 		unlock_page(page);
 		page_put_tree(page);
@@ -102,7 +105,7 @@ struct page *find_or_create_page(struct address_space *mapping, pgoff_t index)
 		page = find_lock_page(mapping, index);
 		if (page)
 			return page;
-		err = add_new_page(mapping, index, &page);
+		err = add_new_page(mapping, index, ALLOC_WAIT, &page);
 		if (!err)
 			return page;
 		if (err != -EEXIST)
@@ -166,7 +169,7 @@ static int read_new_pages(struct address_space *mapping, pgoff_t index, unsigned
 {
 	struct page_list list = { 0 };
 	struct page *page;
-	int err = add_new_page(mapping, index, &page);
+	int err = add_new_page(mapping, index, ALLOC_WAIT, &page);
 
 	if (err)
 		return err;
@@ -174,7 +177,7 @@ static int read_new_pages(struct address_space *mapping, pgoff_t index, unsigned
 	page_get(page); /* the read's; the caller keeps its own */
 	page_list_add(&list, page);
 	for (unsigned int i = 1; i < window; i++) {
-		if (add_new_page(mapping, index + i, &page))
+		if (add_new_page(mapping, index + i, ALLOC_NORMAL, &page))
 			break;
 		set_bit(&page->flags, PG_readahead);
 		page_list_add(&list, page);

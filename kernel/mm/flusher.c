@@ -138,6 +138,7 @@ static int flusher(void *arg)
 	struct writeback *wb = arg;
 	ktime_t last = ktime_get();
 
+	current_thread()->writes_out++;
 	while (!READ_ONCE(wb->stop)) {
 		ktime_t age = wb_age_ms * NSEC_PER_MSEC, period = wb_period_ms * NSEC_PER_MSEC;
 		ktime_t now;

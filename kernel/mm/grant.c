@@ -119,7 +119,7 @@ static vm_fault_t grant_table(struct vm_area *vma, vaddr_t start, vaddr_t end,
 			      enum grant_patience how, int *error)
 {
 	struct vm_fault vmf = { .vma = vma, .addr = start, .write = true };
-	pte_t *table = pgtable_walk_alloc(&vma->mm->pgt, start);
+	pte_t *table = make_tables(&vma->mm->pgt, start);
 	pgoff_t last = vma_pgoff(vma, end - PAGE_SIZE);
 	vm_fault_t ret = VM_FAULT_NOPAGE;
 

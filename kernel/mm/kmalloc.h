@@ -3,7 +3,8 @@
  * kmalloc.h - objects smaller than pages, and larger ones by whole frames.
  *
  * Memory is in the direct map and physically contiguous. Nothing here sleeps; any context in which
- * no lock of rank SLAB or below is held.
+ * no lock of rank SLAB or below is held. Where interrupts are on and no spinlock is held, clean
+ * cached pages leave for it before it says that there is none.
  */
 #ifndef KERNEL_MM_KMALLOC_H
 #define KERNEL_MM_KMALLOC_H
@@ -36,5 +37,9 @@ u64 kmalloc_nr_slab_pages(void);
  * tests. May sleep. */
 void kmalloc_drain(void);
 void kmalloc_dump(void); /* one line per cache */
+
+/* slab.c for kmalloc.c: of the caches alone. */
+s64 slab_nr_objects(void);
+void slab_dump(void);
 
 #endif

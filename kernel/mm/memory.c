@@ -28,6 +28,7 @@
 #include "kernel/mm/page_fork.h"
 #include "kernel/mm/policy.h"
 #include "kernel/mm/throttle.h"
+#include "kernel/mm/reclaim.h"
 
 bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte)
 {
@@ -212,7 +213,7 @@ static __noinline vm_fault_t wp_private(struct vm_fault *vmf, struct page *old)
 		page_put(old);
 		return VM_FAULT_NOPAGE;
 	}
-	copy = alloc_page(ALLOC_NORMAL);
+	copy = alloc_page(ALLOC_WAIT);
 	if (!copy) {
 		page_put(old);
 		return VM_FAULT_OOM;
@@ -244,7 +245,7 @@ static __always_inline vm_fault_t do_wp_page(struct vm_fault *vmf)
 
 static __noinline vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 {
-	struct page *page = alloc_page(ALLOC_ZERO);
+	struct page *page = alloc_page(ALLOC_ZERO | ALLOC_WAIT);
 	pte_t pte;
 
 	if (!page)
@@ -262,7 +263,7 @@ static __noinline vm_fault_t do_anonymous_page(struct vm_fault *vmf)
 /* First store to a private page that is not mapped: straight to the copy. */
 static __noinline vm_fault_t do_cow_fault(struct vm_fault *vmf)
 {
-	struct page *copy = alloc_page(ALLOC_NORMAL);
+	struct page *copy = alloc_page(ALLOC_WAIT);
 	vm_fault_t ret;
 
 	if (!copy)
@@ -355,6 +356,17 @@ static __noinline vm_fault_t do_file_page(struct vm_fault *vmf)
 	return ret & VM_FAULT_ERROR ? VM_FAULT_NOPAGE : ret;
 }
 
+pte_t *make_tables(struct pgtable *pgt, vaddr_t va)
+{
+	struct patience p = { 0 };
+	pte_t *ptep;
+
+	do
+		ptep = pgtable_walk_alloc(pgt, va);
+	while (!ptep && wait_for_memory(&p, 0));
+	return ptep;
+}
+
 vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *error)
 {
 	struct pgtable *pgt = &vma->mm->pgt;
@@ -367,10 +379,11 @@ vm_fault_t handle_mm_fault(struct vm_area *vma, vaddr_t addr, bool write, int *e
 	vmf.write = write;
 	vmf.error = 0;
 	vmf.ptep = pgtable_walk(pgt, vmf.addr);
-	if (!vmf.ptep)
-		vmf.ptep = pgtable_walk_alloc(pgt, vmf.addr);
-	if (!vmf.ptep)
-		return VM_FAULT_OOM;
+	if (unlikely(!vmf.ptep)) {
+		vmf.ptep = make_tables(pgt, vmf.addr);
+		if (!vmf.ptep)
+			return VM_FAULT_OOM;
+	}
 	vmf.orig = ptep_get(vmf.ptep);
 	if (!pte_present(vmf.orig)) {
 		ret = vma->mapping ? do_file_page(&vmf) : do_anonymous_page(&vmf);

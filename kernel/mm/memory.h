@@ -19,6 +19,9 @@ static inline pte_t area_pte(const struct vm_area *vma, const struct page *page)
  * the reference is still the caller's. */
 bool install_absent(struct vm_fault *vmf, struct page *page, pte_t pte);
 
+/* pgtable_walk_alloc(), and what ALLOC_WAIT does when there is no memory for the tables. */
+pte_t *make_tables(struct pgtable *pgt, vaddr_t va);
+
 /* The page that vmf->orig maps, referenced: looked up under pgtable.lock, since a truncate may be
  * about to unmap and free it. NULL: the PTE changed. */
 static inline struct page *get_mapped_page(struct vm_fault *vmf)

@@ -19,6 +19,7 @@
 #include "kernel/core/printk.h"
 #include "kernel/core/sched.h"
 #include "kernel/core/spinlock.h"
+#include "kernel/mm/reclaim.h"
 
 #define BLOCK_PAGES (1UL << MAX_ORDER)
 #define CACHE_BATCH 32
@@ -36,6 +37,7 @@ static struct {
 	struct page *free[MAX_ORDER + 1]; /* z: heads; ->next, and ->private points back */
 	u64 nr_free;			  /* z: frames in the lists */
 	u64 nr_total;			  /* s */
+	u64 reserve, low;		  /* s: page_alloc_set_marks() */
 	bool ready;			  /* s */
 } zone = { .lock = { .rank = RANK_ZONE, .name = "zone" } };
 
@@ -126,11 +128,28 @@ static void cache_push(struct frame_cache *c, struct page *page)
 	c->nr++;
 }
 
+/* May the frames that are kept for writing out be given for this? */
+static bool may_take_reserve(enum alloc_flags how)
+{
+	const struct thread *t = current_thread();
+
+	return how & ALLOC_RESERVE || in_irq() || (t && t->writes_out);
+}
+
+/* zone.lock held: how many frames may go. */
+static u64 available(enum alloc_flags how)
+{
+	u64 keep = may_take_reserve(how) ? 0 : zone.reserve;
+
+	return zone.nr_free - min(keep, zone.nr_free);
+}
+
 /* Whole blocks where they fit: frames then leave the cache in rising runs, which I/O likes. */
-static __attribute__((noinline)) void cache_refill(struct frame_cache *c)
+static __attribute__((noinline)) void cache_refill(struct frame_cache *c, enum alloc_flags how)
 {
 	u64 flags = spin_lock_irqsave(&zone.lock);
-	unsigned int left = CACHE_BATCH;
+	unsigned int left = (unsigned int)min(available(how), (u64)CACHE_BATCH);
+	bool low = zone.nr_free < zone.low;
 
 	while (left) {
 		unsigned int order = 0, i;
@@ -143,6 +162,8 @@ static __attribute__((noinline)) void cache_refill(struct frame_cache *c)
 		left -= 1u << order;
 	}
 	spin_unlock_irqrestore(&zone.lock, flags);
+	if (unlikely(low))
+		reclaim_wake();
 }
 
 static __attribute__((noinline)) void cache_give_back(struct frame_cache *c, unsigned int nr)
@@ -169,14 +190,14 @@ static __noreturn void bad_page(const struct page *page, const char *what)
 	      page->dirty, (void *)page->mapping, (unsigned long)page->index, page->order);
 }
 
-static struct page *take_one(void)
+static struct page *take_one(enum alloc_flags how)
 {
 	u64 flags = irq_save();
 	struct frame_cache *c = &caches[this_cpu()->id];
 	struct page *page;
 
 	if (unlikely(!c->first))
-		cache_refill(c);
+		cache_refill(c, how);
 	page = c->first;
 	if (likely(page)) {
 		c->first = page->next;
@@ -186,13 +207,18 @@ static struct page *take_one(void)
 	return page;
 }
 
-static struct page *take_block(unsigned int order)
+static struct page *take_block(unsigned int order, enum alloc_flags how)
 {
 	u64 flags = spin_lock_irqsave(&zone.lock);
+	bool low = zone.nr_free < zone.low;
 	unsigned int got = order;
-	struct page *page = buddy_take(&got, order);
+	struct page *page = NULL;
 
+	if (likely(available(how) >> order))
+		page = buddy_take(&got, order);
 	spin_unlock_irqrestore(&zone.lock, flags);
+	if (unlikely(low))
+		reclaim_wake();
 	return page;
 }
 
@@ -202,9 +228,9 @@ struct page *alloc_pages(unsigned int order, enum alloc_flags flags)
 
 	if (unlikely(order > MAX_ORDER))
 		return NULL;
-	page = order ? take_block(order) : take_one();
+	page = alloc_fails() ? NULL : order ? take_block(order, flags) : take_one(flags);
 	if (unlikely(!page))
-		return NULL;
+		return flags & ALLOC_WAIT ? alloc_pages_waiting(order, flags) : NULL;
 	if (unlikely(page->refs || page->mapcount))
 		bad_page(page, "was referenced while free");
 	page->flags = 0;
@@ -296,6 +322,17 @@ u64 nr_total_pages(void)
 	return zone.nr_total;
 }
 
+u64 nr_shared_pages(void)
+{
+	return READ_ONCE(zone.nr_free);
+}
+
+void page_alloc_set_marks(u64 reserve, u64 low)
+{
+	WRITE_ONCE(zone.reserve, reserve);
+	WRITE_ONCE(zone.low, low);
+}
+
 u64 nr_free_pages(void)
 {
 	u64 nr = READ_ONCE(zone.nr_free);
@@ -306,13 +343,18 @@ u64 nr_free_pages(void)
 	return nr;
 }
 
-static int drain_this_cpu(void *unused)
+void drain_page_cache(void)
 {
 	u64 flags = irq_save();
 	struct frame_cache *c = &caches[this_cpu()->id];
 
 	cache_give_back(c, c->nr);
 	irq_restore(flags);
+}
+
+static int drain_this_cpu(void *unused)
+{
+	drain_page_cache();
 	return 0;
 }
 

@@ -50,6 +50,7 @@ struct victim {
 
 struct batch {
 	struct unmap unmap;
+	enum reclaim_whom whom;
 	unsigned int nr;
 	u64 freed, used, dirty, unmapped, scanned;
 	struct victim victim[BATCH];
@@ -159,8 +160,9 @@ static bool choose(struct batch *b, struct page *page)
 	return true;
 }
 
-static void begin(struct batch *b)
+static void begin(struct batch *b, enum reclaim_whom whom)
 {
+	b->whom = whom;
 	unmap_begin(&b->unmap);
 	b->nr = 0;
 	b->scanned = b->used = b->dirty = b->unmapped = b->freed = 0;
@@ -204,10 +206,12 @@ static void pass_front(struct batch *b, struct page *page)
 /* Has somebody used the locked page since the front hand was there? */
 static bool is_used(struct batch *b, struct page *page)
 {
-	if (test_bit(&page->flags, PG_used))
+	enum page_use most = b->whom == RECLAIM_UNUSED ? PAGE_IDLE : PAGE_IN_USE;
+
+	if (test_bit(&page->flags, PG_used) && b->whom == RECLAIM_UNUSED)
 		return true;
 	return READ_ONCE(page->mapcount) && (!unmap_hold(&b->unmap, page->mapping) ||
-					     unmap_ask(&b->unmap, page, UNMAP_LOOK) != PAGE_IDLE);
+					     unmap_ask(&b->unmap, page, UNMAP_LOOK) > most);
 }
 
 /* True: it is a victim, and stays locked and referenced. */
@@ -228,8 +232,7 @@ static bool judge(struct batch *b, struct page *page)
 
 static void pass_back(struct batch *b, struct page *page)
 {
-	if (READ_ONCE(page->refs) < PAGE_CACHED || test_bit(&page->flags, PG_used) ||
-	    !page_get_cached(page))
+	if (!page_get_cached(page))
 		return;
 	b->scanned++;
 	if (trylock_page(page)) {
@@ -263,7 +266,7 @@ static void turn(struct batch *b)
 		pass_back(b, back + i);
 }
 
-u64 reclaim_pages(u64 target, u64 scan)
+u64 reclaim_pages(u64 target, u64 scan, enum reclaim_whom whom)
 {
 	u64 freed = 0, passed = 0;
 	struct batch b;
@@ -272,7 +275,7 @@ u64 reclaim_pages(u64 target, u64 scan)
 	while (freed < target && passed < scan) {
 		u64 stop = min(scan, passed + SCAN_BATCH);
 
-		begin(&b);
+		begin(&b, whom);
 		while (b.nr + CHUNK <= BATCH && freed + b.nr < target && passed < stop) {
 			turn(&b);
 			passed += CHUNK;
@@ -293,7 +296,7 @@ bool reclaim_page(struct page *page)
 		page_put(page);
 		return false;
 	}
-	begin(&b);
+	begin(&b, RECLAIM_ANY);
 	if (!is_candidate(page) || !unmap_hold(&b.unmap, page->mapping) ||
 	    unmap_ask(&b.unmap, page, UNMAP_LOOK) == PAGE_PINNED || !choose(&b, page)) {
 		unlock_page(page);

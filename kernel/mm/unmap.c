@@ -140,7 +140,7 @@ enum page_use unmap_ask(struct unmap *u, struct page *page, enum unmap_ask how)
 			continue;
 		use = PAGE_IN_USE;
 		if (how == UNMAP_LOOK)
-			break;
+			continue;
 		/* A CPU that has the entry cached does not set A again: one more address for the
 		 * flush that will be due anyway. */
 		ptep_clear_bits(s.ptep, PTE_A);

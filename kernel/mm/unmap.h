@@ -44,10 +44,10 @@ void unmap_begin(struct unmap *u);
  * busy, or too many are held. The caller holds the lock of a page that is in @mapping. */
 bool unmap_hold(struct unmap *u, struct address_space *mapping);
 
-enum page_use {
-	PAGE_IDLE,   /* no PTE was used, or there is none */
-	PAGE_IN_USE, /* some PTE has its A bit */
-	PAGE_PINNED, /* an area of mlock() has it */
+enum page_use {		     /* the more, the higher */
+		PAGE_IDLE,   /* no PTE was used, or there is none */
+		PAGE_IN_USE, /* some PTE has its A bit */
+		PAGE_PINNED, /* an area of mlock() has it */
 };
 enum unmap_ask { UNMAP_LOOK, UNMAP_TAKE_A };
 /* Ask all PTEs of @page. UNMAP_TAKE_A: they lose their A bits, which the next flush makes all CPUs

@@ -25,6 +25,7 @@
 #include "kernel/core/spinlock.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_alloc.h"
+#include "kernel/mm/shrinker.h"
 
 #define MAX_CACHED_STACKS 32
 #define MAX_DEPTH	  64 /* of the tree; no tree of 2^32 areas is higher */
@@ -262,7 +263,7 @@ static struct vmap_area *area_of(const void *p, enum vmap_kind kind)
 
 void *vmalloc(u64 nr_pages)
 {
-	struct vmap_area *a = area_create(VMAP_MEMORY, nr_pages, ALLOC_ZERO);
+	struct vmap_area *a = area_create(VMAP_MEMORY, nr_pages, ALLOC_ZERO | ALLOC_WAIT);
 
 	return a ? (void *)a->start : NULL;
 }
@@ -299,7 +300,8 @@ void *ioremap(paddr_t pa, u64 size)
 
 /* --- stacks and threads --- */
 
-static struct vmap_area *stack_get(void)
+/* NULL: none is cached. */
+static struct vmap_area *pop_stack(void)
 {
 	struct vmap_area *a;
 
@@ -311,7 +313,14 @@ static struct vmap_area *stack_get(void)
 		a->cached = false;
 	}
 	spin_unlock(&vmap.lock);
-	return a ? a : area_create(VMAP_STACK, STACK_PAGES, ALLOC_NORMAL);
+	return a;
+}
+
+static struct vmap_area *stack_get(void)
+{
+	struct vmap_area *a = pop_stack();
+
+	return a ? a : area_create(VMAP_STACK, STACK_PAGES, ALLOC_WAIT);
 }
 
 static void stack_put(struct vmap_area *a)
@@ -379,6 +388,17 @@ void thread_free(struct thread *t)
 	kfree(t->fpu);
 	kmem_cache_free(thread_cache, t);
 }
+
+static u64 shrink_stacks(void)
+{
+	struct vmap_area *a;
+	u64 nr = 0;
+
+	for (; (a = pop_stack()); nr++)
+		area_destroy(a, STACK_SIZE);
+	return nr;
+}
+SHRINKER(stacks, shrink_stacks);
 
 u64 vmap_nr_cached_pages(void)
 {

@@ -266,13 +266,11 @@ static bool take_one(struct address_space *mapping, struct writeback_control *wb
 	return true;
 }
 
-int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc)
+static void write_range(struct address_space *mapping, struct writeback_control *wbc)
 {
 	pgoff_t index = wbc->first;
 	bool done;
 
-	if (!mapping_writeback(mapping))
-		return 0;
 	mapping->history.passes++;
 	/* Where nothing can be dirty in silence. */
 	if (wbc->first == wbc->last && wbc->mode != SYNC_NONE && !wbc->protect &&
@@ -281,7 +279,7 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 
 		if (take_one(mapping, wbc, &one))
 			write_batch(mapping, &one, wbc);
-		return 0;
+		return;
 	}
 	done = !pick(mapping, wbc);
 	while (!done) {
@@ -291,6 +289,18 @@ int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_con
 		if (batch.nr)
 			write_batch(mapping, &batch, wbc);
 	}
+}
+
+int filemap_fdatawrite_range(struct address_space *mapping, struct writeback_control *wbc)
+{
+	struct thread *t = current_thread();
+
+	if (!mapping_writeback(mapping))
+		return 0;
+	/* What is written is memory soon (rule 130). */
+	t->writes_out++;
+	write_range(mapping, wbc);
+	t->writes_out--;
 	return 0;
 }
 

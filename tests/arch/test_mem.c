@@ -10,6 +10,7 @@
 #include "kernel/core/sched.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/page_alloc.h"
+#include "kernel/mm/reclaim.h"
 #include "kernel/mm/vmap.h"
 #include "tests/arch/runner.h"
 #include "tests/ktest.h"
@@ -109,11 +110,12 @@ static void all_of_it(void *arg)
 	struct page *list = NULL, *page, *next;
 	u64 blocks, free, n = 0, wrong = 0;
 
+	reclaim_park();
 	kmalloc_drain();
 	drain_page_caches();
 	free = nr_free_pages();
 	blocks = largest_blocks();
-	while ((page = alloc_page(ALLOC_NORMAL))) {
+	while ((page = alloc_page(ALLOC_RESERVE))) {
 		*(u64 *)page_address(page) = page_to_pfn(page);
 		page->next = list;
 		list = page;
@@ -130,6 +132,7 @@ static void all_of_it(void *arg)
 	EXPECT_EQ(nr_free_pages(), free);
 	drain_page_caches();
 	EXPECT_EQ(largest_blocks(), blocks);
+	reclaim_unpark();
 	ktest_note("%lu frames, %lu blocks of %u KiB", (unsigned long)n, (unsigned long)blocks,
 		   4u << MAX_ORDER);
 }

@@ -180,7 +180,7 @@ KTEST_ON_CPU0(mm_reclaim, locked_area_keeps_its_pages)
 	EXPECT_EQ(READ_ONCE(*s.map), 0);
 	EXPECT(take_out(s.fs, 0));
 	EXPECT(!take_out(s.fs, 1));
-	reclaim_pages(~0ul, 3 * reclaim_revolution());
+	reclaim_pages(~0ul, 3 * reclaim_revolution(), RECLAIM_ANY);
 	EXPECT(testfs_page(s.fs, 1));
 	EXPECT(pte_present(test_pte(s.mm, stage_slot(&s, 1))));
 	EXPECT_EQ(mm_munlock(s.mm, (vaddr_t)stage_slot(&s, 1), PAGE_SIZE), 0);
@@ -241,7 +241,7 @@ static u64 cached(struct testfs *fs)
 /* Turn the clock once. What is used all the time is used by whoever calls this. */
 static void once_round(void)
 {
-	reclaim_pages(~0ul, reclaim_revolution());
+	reclaim_pages(~0ul, reclaim_revolution(), RECLAIM_UNUSED);
 }
 
 /* Read twice: used. Once round both hands pass it; a page between them when they start is passed by
@@ -265,7 +265,7 @@ KTEST_ON_CPU0(mm_reclaim, used_page_stays_unused_one_leaves)
 	}
 	/* Whose mark the front hand has taken has a quarter of the round left. */
 	for (int i = 0; i < 8; i++) {
-		reclaim_pages(~0ul, reclaim_revolution() / 8);
+		reclaim_pages(~0ul, reclaim_revolution() / 8, RECLAIM_UNUSED);
 		for (int j = 0; j < 64; j += 2) {
 			read_slot(s.fs, j);
 			READ_ONCE(*stage_slot(&s, j + 1));

@@ -336,21 +336,11 @@ const struct address_space_operations ext2_a_ops = {
 	.note_store = inode_note_store,
 };
 
-static vm_fault_t ext2_fault(struct vm_fault *vmf)
-{
-	vm_fault_t ret = filemap_fault(vmf);
-
-	if (likely(!(ret & VM_FAULT_OOM)))
-		return ret;
-	inode_reclaim(mapping_inode(vmf->vma->mapping)->sb);
-	return filemap_fault(vmf);
-}
-
 const struct vm_operations ext2_vm_ops = {
 	.open = file_vma_open,
 	.close = file_vma_close,
 	.name = file_vma_name,
-	.fault = ext2_fault,
+	.fault = filemap_fault,
 	.page_mkwrite = filemap_page_mkwrite,
 	.fsync = file_vma_fsync,
 };
