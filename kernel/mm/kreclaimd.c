@@ -11,16 +11,16 @@
  * Key fact: each frame that is not free is anonymous, the kernel's own, or a cached page, which is
  *        clean, dirty, or under I/O. Clean ones are taken at once, dirty ones when the flusher has
  *        written them. So waiting makes sense exactly as long as pages get written; a thread waits
- *        while that goes on, and for oom_patience= without it. There is no other wait: out of memory
- *        is an answer, and never a hang.
+ *        while that goes on, and for oom_patience= without it. There is no other wait: out of
+ *        memory is an answer, and never a hang.
  *
  * The reserve is what writing out may still take when nobody else gets anything (rule 130): buffers
  * of block maps, requests, the objects of their drivers. Bios have a reserve of their own (bio.c),
  * cleaning PTEs and tagging pages allocate nothing.
  *
- * Who gets no memory is told so; a faulting thread is ended (fault.c), with a report of where memory
- * went. It is not necessarily the one that has most. To choose another would need a thread that can
- * be ended at any point, whatever locks it holds; here a thread ends at its own next fault.
+ * Who gets no memory is told so; a faulting thread is ended (fault.c), with a report of where
+ * memory went. It is not necessarily the one that has most. To choose another would need a thread
+ * that can be ended at any point, whatever locks it holds; here a thread ends where it asks.
  */
 #include "kernel/core/args.h"
 #include "kernel/core/clock.h"

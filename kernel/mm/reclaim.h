@@ -51,16 +51,16 @@ struct patience {
 	u64 progress;
 };
 /*
- * There was no memory for something that the caller waits for: true, perhaps after sleeping, when it
- * is worth trying again; false: the system is out of memory, or the thread is told to end. The
+ * There was no memory for something that the caller waits for: true, perhaps after sleeping, when
+ * it is worth trying again; false: the system is out of memory, or the thread is told to end. The
  * conditions of ALLOC_WAIT. Where nothing can be made free at all it ends soon; where pages are
  * being written it waits for that, and if none comes for oom_patience= milliseconds it ends.
  */
 bool wait_for_memory(struct patience *p, unsigned int order);
 /* The rest of alloc_pages(), ALLOC_WAIT. */
 struct page *alloc_pages_waiting(unsigned int order, enum alloc_flags flags);
-/* Without waiting for anything but shootdowns, in any context: where it is allowed, some clean pages
- * leave. True: try again. */
+/* Without waiting for anything but shootdowns, in any context: where it is allowed, some clean
+ * pages leave. True: try again. */
 bool make_room_now(unsigned int order);
 
 /* --- oom.c: where memory went --- */
