@@ -192,6 +192,7 @@ const char *db_guarantee_name(int g)
 		[GUARANTEE_STABLE_PAGES] = "stable_pages",
 		[GUARANTEE_NO_HOT_FAULT] = "no_hot_fault",
 		[GUARANTEE_THROTTLED] = "throttled",
+		[GUARANTEE_GONE_IS_GONE] = "gone_is_gone",
 	};
 
 	return g >= 0 && g < NR_GUARANTEES ? names[g] : NULL;

@@ -25,6 +25,7 @@ const struct lab_guarantee lab_guarantees[] = {
 	{ "stable_pages", "stable", try_stable_pages },
 	{ "no_hot_fault", "no trap", try_no_hot_fault },
 	{ "throttled", "limit", try_throttled },
+	{ "gone_is_gone", "gone", try_gone_is_gone },
 	{ NULL, NULL, NULL },
 };
 

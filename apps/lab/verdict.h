@@ -47,6 +47,7 @@ void try_cookie(struct verdict *v);
 void try_stable_pages(struct verdict *v);
 void try_no_hot_fault(struct verdict *v);
 void try_throttled(struct verdict *v);
+void try_gone_is_gone(struct verdict *v);
 /* Not promises of a policy, but of cmtime=. */
 void try_times_monotonic(struct verdict *v);
 void try_times_no_move(struct verdict *v);

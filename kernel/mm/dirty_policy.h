@@ -111,6 +111,7 @@ enum guarantee {
 	GUARANTEE_STABLE_PAGES, /* a page does not change while it is under I/O */
 	GUARANTEE_NO_HOT_FAULT, /* a page that is stored to for ever faults once and not again */
 	GUARANTEE_THROTTLED,	/* pages that may be dirty stay below the limit */
+	GUARANTEE_GONE_IS_GONE, /* what was punched out or cut off never comes back */
 	NR_GUARANTEES
 };
 

@@ -62,6 +62,7 @@ GUARANTEES = {
     "stable_pages": ("stable", "a page does not change while it is under I/O"),
     "no_hot_fault": ("hot fault", "a page that is stored to for ever faults only once"),
     "throttled": ("throttle", "pages that may be dirty stay below the limit"),
+    "gone_is_gone": ("gone", "what was punched out, zeroed or cut off never comes back"),
 }
 # Arguments whose values promise something under every policy: apps/lab/axes.c.
 AXES = {
