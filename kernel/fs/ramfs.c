@@ -230,7 +230,8 @@ static void ram_readpages(struct address_space *mapping, struct page_list *pages
 	}
 }
 
-/* Room is memory: pages, which are zeros until they are stored to. */
+/* Room is memory: pages, which are zeros until they are stored to. Zeroing is the same, once the
+ * old pages are dropped. */
 static int ram_allocate(struct inode *inode, u64 start, u64 end)
 {
 	pgoff_t last = (end - 1) >> PAGE_SHIFT;
@@ -264,6 +265,7 @@ static const struct inode_operations ram_inode_ops = {
 	.rename = ram_rename,
 	.readdir = ram_readdir,
 	.allocate = ram_allocate,
+	.zero = ram_allocate,
 	.vm_ops = &ram_vm_ops,
 };
 

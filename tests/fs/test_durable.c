@@ -2,6 +2,7 @@
 /*
  * test_durable.c - what a machine finds on the disk that lost its power after a sync.
  */
+#include "kernel/lib/falloc.h"
 #include "kernel/lib/fmt.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/writeback.h"
@@ -10,8 +11,9 @@
 #define MIB (1ul << 20)
 
 /* What a machine finds that starts with the bytes which are on @d's platter now: @path there has
- * @len bytes of file number @seed. */
-static void expect_after_cut(const struct fst_disk *d, const char *name, size_t len, u64 seed)
+ * @len bytes of file number @seed, but for zeros from @hole to @hole_end. */
+static void expect_hole_after_cut(const struct fst_disk *d, const char *name, size_t len, u64 seed,
+				  u64 hole, u64 hole_end)
 {
 	u8 *copy = kmalloc(d->bytes);
 	struct blkdev *dev = NULL;
@@ -25,7 +27,9 @@ static void expect_after_cut(const struct fst_disk *d, const char *name, size_t 
 	if (dev && !vfs_mount("t_after", "ext2", "/t_after")) {
 		ksnprintf(path, sizeof(path), "/t_after/%s", name);
 		file = fst_open(path, O_RD);
-		EXPECT(file && fst_size(file) == len && fst_check(file, 0, len, seed));
+		EXPECT(file && fst_size(file) == len && fst_check(file, 0, hole, seed));
+		EXPECT(file && fst_check_zero(file, hole, hole_end - hole));
+		EXPECT(file && fst_check(file, hole_end, len - hole_end, seed));
 		if (file)
 			file_put(file);
 		EXPECT_EQ(vfs_umount("/t_after"), 0);
@@ -36,6 +40,11 @@ static void expect_after_cut(const struct fst_disk *d, const char *name, size_t 
 		ramblk_destroy(dev);
 	kfree(copy);
 	EXPECT_EQ(vfs_rmdir("/t_after"), 0);
+}
+
+static void expect_after_cut(const struct fst_disk *d, const char *name, size_t len, u64 seed)
+{
+	expect_hole_after_cut(d, name, len, seed, len, len);
 }
 
 static void cut_after_fsync(struct fst_disk *d)
@@ -122,4 +131,43 @@ static void block_changes_hands(struct fst_disk *d)
 KTEST(durable, block_of_a_removed_directory_is_its_new_owners)
 {
 	fst_on_each_shape(2 * MIB, block_changes_hands);
+}
+
+/* The disk was full of something else before. */
+static void cut_after_fallocate_and_fsync(struct fst_disk *d)
+{
+	struct file *dir = fst_open(d->path, O_RD), *file;
+
+	EXPECT(fst_make(fst_path(d, "soil"), 1500000, 7));
+	EXPECT_EQ(vfs_sync(), 0);
+	EXPECT_EQ(vfs_unlink(fst_path(d, "soil")), 0);
+	file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
+	if (file && dir) {
+		EXPECT(fst_write(file, 0, 300000, 1));
+		EXPECT_EQ(vfs_fsync(dir, false), 0);
+		EXPECT_EQ(vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 50001,
+					199998),
+			  0);
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_hole_after_cut(d, "f", 300000, 1, 50001, 249999);
+		EXPECT_EQ(vfs_fallocate(file, 0, 40000, 100000), 0);
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_hole_after_cut(d, "f", 300000, 1, 50001, 249999);
+		EXPECT_EQ(vfs_fallocate(file, FALLOC_FL_ZERO_RANGE, 30000, 250000), 0);
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_hole_after_cut(d, "f", 300000, 1, 30000, 280000);
+		EXPECT_EQ(vfs_fallocate(file, 0, 250000, 250000), 0);
+		EXPECT_EQ(vfs_fallocate(file, FALLOC_FL_ZERO_RANGE, 270000, 230000), 0);
+		EXPECT_EQ(vfs_fsync(file, true), 0);
+		expect_hole_after_cut(d, "f", 500000, 1, 30000, 500000);
+	}
+	if (dir)
+		file_put(dir);
+	if (file)
+		file_put(file);
+}
+
+KTEST(durable, what_was_given_up_stays_so_after_a_power_cut)
+{
+	fst_on_each_shape(2 * MIB, cut_after_fallocate_and_fsync);
 }
