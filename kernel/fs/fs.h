@@ -168,6 +168,7 @@ struct super_block {
 	u64 max_bytes;	    /* f: largest size of a file */
 	u32 wb_err;	    /* a: failed writes of data or metadata, for syncfs: errseq.h */
 	u32 nr_failed;	    /* a: how many; for who syncs all and has no open file */
+	int lost;	    /* v: unmounting: the error of a file that went without being written */
 	void *fs;	    /* f */
 	struct inode *root; /* f: referenced */
 	struct rwsem namespace;			    /* RANK_NAMESPACE */
@@ -209,9 +210,11 @@ struct file {
 /* @dev_name NULL or "none": no device. @type NULL: try each. @path: "/" or an existing directory.
  * Errors were printed. */
 int vfs_mount(const char *dev_name, const char *type, const char *path);
-int vfs_umount(const char *path); /* -EBUSY while files are open or mapped; writes all first */
-int vfs_sync(void);		  /* sync(2): everything, and waits; the first error that it met: no
-				   * open file is told of anything by it */
+/* Writes all first. -EBUSY while files are open or mapped; another error: it is unmounted, but
+ * something could not be written, or had been lost before and nobody was told. */
+int vfs_umount(const char *path);
+/* sync(2): everything, and waits; the first error that it met: no open file is told of it. */
+int vfs_sync(void);
 /* syncfs(2): all of the file system that @file lies on; the first error, or one since @file was
  * opened that it was not told of by this call (rule 77). */
 int vfs_syncfs(struct file *file);

@@ -14,7 +14,7 @@
 #include "kernel/core/clock.h"
 #include "kernel/core/printk.h"
 #include "kernel/core/wait.h"
-#include "kernel/fs/fs.h"
+#include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/truncate.h"
 #include "kernel/mm/writeback.h"
@@ -135,7 +135,8 @@ static int write_out(struct inode *inode)
 	return err ? err : e;
 }
 
-/* True if nothing of @inode is left to be written and no page is cached any more. */
+/* True if nothing of @inode is left to be written, no page is cached any more, and no error is
+ * untold: who opens the file later is to hear of it (rule 74). */
 static bool write_and_drop(struct inode *inode, enum evict_how how)
 {
 	int err;
@@ -144,12 +145,10 @@ static bool write_and_drop(struct inode *inode, enum evict_how how)
 		return how == EVICT_FORCED;
 	err = write_out(inode);
 	if (!drop_mapping_pages(&inode->data, 0, ~0ul, DROP_CLEAN_ONLY) && !err &&
-	    !has_dirty_inode(inode))
+	    !has_dirty_inode(inode) && !errseq_untold(&inode->data.wb_err))
 		return true;
-	if (how == EVICT_FORCED && err)
-		printk("%s: %s: inode %lu could not be written (error %d): its last changes are "
-		       "lost.\n",
-		       inode->sb->type, inode->sb->dev->name, (unsigned long)inode->ino, err);
+	if (how == EVICT_FORCED)
+		inode_tell_lost(inode, err);
 	return how == EVICT_FORCED;
 }
 

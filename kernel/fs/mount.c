@@ -283,6 +283,7 @@ static int umount_locked(struct super_block *sb)
 	iput(sb->root);
 	sb->root = NULL;
 	BUG_ON(inode_evict_all(sb, EVICT_FORCED));
+	err = first_error(err, sb->lost);
 	if (sb->ops->seal && !sb->read_only)
 		err = first_error(err, sb->ops->seal(sb));
 	sb->ops->put_super(sb);

@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "kernel/block/buf.h"
+#include "kernel/core/printk.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/writeback.h"
 
@@ -43,6 +44,20 @@ void inode_set_error(struct inode *inode, int error)
 {
 	mapping_set_error(&inode->data, error);
 	sb_set_error(inode->sb, error);
+}
+
+void inode_tell_lost(struct inode *inode, int err)
+{
+	struct super_block *sb = inode->sb;
+
+	if (!err && test_bit(&inode->data.flags, AS_LOST) && errseq_untold(&inode->data.wb_err))
+		err = errseq_last(&inode->data.wb_err);
+	if (!err)
+		return;
+	printk("%s: %s: inode %lu could not be written (error %d, %u pages kept): its last "
+	       "changes are lost.\n",
+	       sb->type, sb->dev->name, (unsigned long)inode->ino, err, inode->data.nr_kept);
+	sb->lost = first_error(sb->lost, err);
 }
 
 /* Metadata, and with it the device's cache; a failure is told to all who sync the file system. */

@@ -46,6 +46,9 @@ int walk_create(const char *path, bool exclusive, u32 mode, struct inode **out);
 
 /* sync.c: everything of @sb, durable. 0 or the first error. */
 int sync_super(struct super_block *sb);
+/* @inode goes, and with it what could not be written: now (@err), or earlier, and nobody has been
+ * told. One line, and sb->lost. If all is on the disk after all there is nothing to tell. */
+void inode_tell_lost(struct inode *inode, int err);
 /* For writeback->sync_metadata of a mounted device. */
 int supers_sync_metadata(struct writeback *wb, enum sync_mode mode);
 

@@ -45,6 +45,7 @@ static void check_tags(struct finding *f, struct page *page)
 	bool picked = radix_tag_get(&mapping->pages, page->index, TAG_TOWRITE);
 	bool wb = radix_tag_get(&mapping->pages, page->index, TAG_WRITEBACK);
 	bool d_seen = test_bit(&page->flags, PG_d_seen), pg_wb = page_writeback(page);
+	bool kept = test_bit(&page->flags, PG_kept);
 
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 	if (dirty != (page->dirty == PAGE_DIRTY))
@@ -60,6 +61,8 @@ static void check_tags(struct finding *f, struct page *page)
 	/* It would write over the disk what was never read from it (P20 of seeds). */
 	if (page->dirty != PAGE_CLEAN && !page_uptodate(page))
 		complain(f, "dirty, and not up to date", page->index, page->dirty, page->flags);
+	if (kept && (dirty || maybe || !d_seen))
+		complain(f, "PG_kept: CLEAN, with PG_d_seen", page->index, dirty | maybe, d_seen);
 	/* Completion clears the tag first, the flag after. */
 	if (wb && !pg_wb)
 		complain(f, "tag WRITEBACK without PG_writeback", page->index, wb, pg_wb);
@@ -170,11 +173,12 @@ static void check_counts(struct finding *f)
 	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
 	u64 dirty = count_tag(mapping, TAG_DIRTY), maybe = count_tag(mapping, TAG_MAYBE);
 	u64 counted = mapping->nr_unwritten - mapping->nr_writeback;
-	u64 counted_maybe = mapping->nr_maybe;
+	u64 counted_maybe = mapping->nr_maybe, kept = mapping->nr_kept;
 
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	if (counted != dirty + maybe)
-		complain(f, "I3 nr_unwritten counts the dirty pages", 0, counted, dirty + maybe);
+	if (counted != dirty + maybe + kept)
+		complain(f, "I3 nr_unwritten counts the dirty pages", 0, counted,
+			 dirty + maybe + kept);
 	if (counted_maybe != maybe)
 		complain(f, "I3 nr_maybe counts its pages", 0, counted_maybe, maybe);
 }
@@ -229,7 +233,7 @@ struct dirty_count mapping_count_dirty(struct address_space *mapping)
 		for (unsigned int i = 0; i < n; i++) {
 			const struct page *page = pages[i];
 
-			count.dirty += page->dirty == PAGE_DIRTY;
+			count.dirty += page->dirty == PAGE_DIRTY || test_bit(&page->flags, PG_kept);
 			count.maybe += page->dirty == PAGE_MAYBE_DIRTY;
 			count.writeback += page_writeback(page);
 			count.truly += page->dirty == PAGE_DIRTY ||

@@ -8,6 +8,10 @@
  * Key fact: a mapping is taken off the list before its tags are looked at, and put back if a tag is
  *        left afterwards: a page dirtied in between finds it off the list and lists it again
  *        (rule 39, page_dirty.c).
+ *
+ * A completion cannot list a file whose write failed (page_keep()); so one with pages under I/O, or
+ * with pages to be written, is put back, too. It is as young there as what is stored to just now:
+ * what cannot be written is tried once in each age and period, and by whoever syncs.
  */
 #include <string.h>
 #include <sys/errno.h>
@@ -105,7 +109,8 @@ static void write_mapping(struct address_space *mapping)
 	if (READ_ONCE(mapping->flags) & (1ul << AS_DIRTY_TIME | 1ul << AS_DIRTY_META) &&
 	    ops->write_inode)
 		ops->write_inode(mapping, SYNC_NONE);
-	if (radix_tagged_any(&mapping->pages, 1 << TAG_DIRTY | 1 << TAG_MAYBE))
+	if (radix_tagged_any(&mapping->pages, 1 << TAG_DIRTY | 1 << TAG_MAYBE | 1 << TAG_WRITEBACK |
+						      1 << TAG_TOWRITE))
 		mapping_mark_dirty(mapping);
 }
 
@@ -279,7 +284,7 @@ void mapping_destroy(struct address_space *mapping)
 {
 	leave_dirty_list(mapping);
 	BUG_ON(!i_mmap_empty(&mapping->i_mmap));
-	BUG_ON(mapping->pages.nr);
+	BUG_ON(mapping->pages.nr || mapping->nr_kept);
 	dirty_log_forget(mapping);
 	spin_lock(&all_mappings_lock);
 	TAILQ_REMOVE(&all_mappings, mapping, all_link);

@@ -98,6 +98,7 @@ struct address_space_operations {
 
 enum mapping_flag {
 	AS_CMTIME,     /* D bits were taken for which the times were not moved yet */
+	AS_LOST,       /* a page that could not be written was dropped: the disk has older bytes */
 	AS_DIRTY_TIME, /* the inode's times differ from the disk's */
 	AS_DIRTY_META, /* size or blocks differ: fdatasync needs write_inode */
 	AS_SILENT, /* a PTE may be stored through that neither a DIRTY page nor the log tells of */
@@ -122,10 +123,13 @@ struct address_space {
 	struct rwsem i_mmap_rwsem;
 	struct i_mmap i_mmap; /* i: shared and private areas that map this file */
 	struct rwsem invalidate_lock;
-	const struct dirty_policy *policy;     /* a: NULL: the global one */
-	struct policy_history history;	       /* no lock: estimates, for policies */
-	struct writeback *wb;		       /* s: the device's; NULL with AS_NO_WRITEBACK */
-	bool on_dirty_list;		       /* w */
+	const struct dirty_policy *policy; /* a: NULL: the global one */
+	struct policy_history history;	   /* no lock: estimates, for policies */
+	struct writeback *wb;		   /* s: the device's; NULL with AS_NO_WRITEBACK */
+	/* Side by side: a store's fault wants to know both by one look. */
+	u8 on_dirty_list;		       /* w */
+	u8 has_kept;			       /* t: nr_kept is not 0 */
+	u32 nr_kept;			       /* t: pages with PG_kept */
 	ktime_t dirtied_when;		       /* w: when it came on the list; 0: write it now */
 	ktime_t turn;			       /* w: throttle.c */
 	TAILQ_ENTRY(address_space) dirty_link; /* w */
@@ -164,7 +168,8 @@ static inline void mapping_tell_store(struct address_space *mapping)
  * news; false: nobody has been told yet of the one before. Any context.
  */
 bool mapping_set_error(struct address_space *mapping, int error);
-/* The same, of the page under I/O @page. Not yet end_page_writeback(). Any context. */
+/* The same, of the page under I/O @page, before end_page_writeback(). wberr=keep: its data will be
+ * written again; drop: never. Any context. */
 bool page_write_failed(struct page *page, int error);
 /* For the kernel's own waiters, which must not use up what a program is to be told (B20): 0, or the
  * error, if a write has failed since mapping->nr_failed was @before. */

@@ -25,6 +25,7 @@ enum page_flag {
 	PG_buddy,	/* free, head of a block of 2^order */
 	PG_slab,
 	PG_readahead, /* read ahead, and nobody has come for it yet: finding it is its first use */
+	PG_kept,      /* its last write failed; CLEAN, but counted as dirty; page_dirty.c */
 	PG_copy,      /* PG_writeback is that of a frame this one replaced; page_fork.c */
 	PG_used,      /* found in the cache since the clock's front hand came by; reclaim.c */
 	PG_table,     /* a page table: for who counts (oom.c) */

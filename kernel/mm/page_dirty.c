@@ -11,9 +11,10 @@
  *        under it; cleaning takes the PTEs and decides under it; so a store is either seen by the
  *        cleaning in progress or faults afterwards.
  *
- * Counts follow the tags, under tree_lock: nr_unwritten is the number of pages with TAG_DIRTY or
- * TAG_MAYBE and of those with TAG_WRITEBACK, nr_maybe of those with TAG_MAYBE. AS_SILENT goes when
- * the last TAG_MAYBE goes, and comes after a TAG_MAYBE that the setter's page lock keeps:
+ * Counts follow the tags, under tree_lock: nr_unwritten is the number of pages with TAG_DIRTY,
+ * TAG_MAYBE or PG_kept, of which no page has two, and of those with TAG_WRITEBACK, nr_maybe of
+ * those with TAG_MAYBE. AS_SILENT goes when the last TAG_MAYBE goes, and comes after a TAG_MAYBE
+ * that the setter's page lock keeps:
  *
  *	F (fault)				T (truncate, another page)
  *	AS_SILENT
@@ -86,11 +87,44 @@ void mapping_count_maybe(struct address_space *mapping, s64 nr)
 		clear_bit(&mapping->flags, AS_SILENT);
 }
 
+/* tree_lock held: is the CLEAN @page counted as dirty, since a write failed? Not any more. */
+static __noinline bool take_kept(struct page *page, struct address_space *mapping)
+{
+	if (!test_bit(&page->flags, PG_kept))
+		return false;
+	clear_bit(&page->flags, PG_kept);
+	mapping->has_kept = --mapping->nr_kept != 0;
+	return true;
+}
+
+void page_keep(struct page *page)
+{
+	struct address_space *mapping = page_io_mapping(page);
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+
+	/* What is cached in its place: the frame under I/O may have been replaced (page_fork.c). */
+	page = radix_lookup(&mapping->pages, page->index);
+	if (radix_tag_get(&mapping->pages, page->index, TAG_DIRTY))
+		goto out;
+	set_bit(&page->flags, PG_d_seen);
+	radix_tag_set(&mapping->pages, page->index, TAG_TOWRITE);
+	if (!radix_tag_get(&mapping->pages, page->index, TAG_MAYBE)) {
+		set_bit(&page->flags, PG_kept);
+		mapping->has_kept = true;
+		mapping->nr_kept++;
+		mapping->nr_unwritten++;
+		atomic_add_return(&nr_unwritten, 1);
+	}
+	stat_inc(STAT_PAGES_REDIRTIED);
+out:
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+}
+
 /* CLEAN to @state: tag, count, list. */
 static __always_inline void leave_clean(struct page *page, struct address_space *mapping,
 					enum page_dirtiness state)
 {
-	bool listed;
+	bool listed, counted = false;
 	u64 flags;
 
 	page->dirty = state;
@@ -99,12 +133,15 @@ static __always_inline void leave_clean(struct page *page, struct address_space 
 		      state == PAGE_MAYBE_DIRTY ? TAG_MAYBE : TAG_DIRTY);
 	if (state == PAGE_MAYBE_DIRTY)
 		mapping_count_maybe(mapping, 1);
+	if (unlikely(mapping->has_kept))
+		counted = take_kept(page, mapping);
 	/* Read inside: the flusher takes the mapping off its list before it looks at the tags, so
 	 * either it finds this tag or we find the mapping off the list (rule 39). */
 	listed = READ_ONCE(mapping->on_dirty_list);
-	mapping->nr_unwritten++;
+	mapping->nr_unwritten += !counted;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	atomic_add_return(&nr_unwritten, 1);
+	if (likely(!counted))
+		atomic_add_return(&nr_unwritten, 1);
 	if (unlikely(!listed))
 		mapping_mark_dirty(mapping);
 }
@@ -128,13 +165,16 @@ static void become_dirty(struct page *page)
 		maybe_to_dirty(page);
 }
 
-/* To CLEAN outside of writeback: the tags go with it. No PTE of the page can have D. */
+/* To CLEAN outside of writeback, with or without PG_kept: the tags go with it. No PTE of the
+ * page can have D. */
 static void become_clean(struct page *page)
 {
 	struct address_space *mapping = page->mapping;
 	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
 	bool maybe = page->dirty == PAGE_MAYBE_DIRTY;
 
+	if (unlikely(page->dirty == PAGE_CLEAN))
+		take_kept(page, mapping);
 	page->dirty = PAGE_CLEAN;
 	radix_retag(&mapping->pages, page->index, 0,
 		    1 << TAG_DIRTY | 1 << TAG_MAYBE | 1 << TAG_TOWRITE);
@@ -204,7 +244,7 @@ bool cancel_page_dirty(struct page *page)
 	assert_page_locked(page);
 	BUG_ON(page->mapcount);
 	clear_bit(&page->flags, PG_d_seen);
-	if (page->dirty == PAGE_CLEAN)
+	if (page->dirty == PAGE_CLEAN && !test_bit(&page->flags, PG_kept))
 		return false;
 	become_clean(page);
 	stat_inc(STAT_PAGES_CANCELLED);

@@ -11,6 +11,7 @@
  * DIRTY to MAYBE_DIRTY   cleaned; a PTE was left that may                 the same
  * any to CLEAN           the data is discarded by truncate; no PTE is left  cancel_page_dirty
  * MAYBE_DIRTY to CLEAN   no PTE is left, and none had D                   page_settle_unmapped
+ * flag PG_kept           a write failed (wberr=keep): CLEAN, yet dirty    page_keep
  * WRITEBACK on           I/O is about to start; dirtiness not touched     set_pages_writeback
  * WRITEBACK off          I/O finished; dirtiness not touched              end_page_writeback
  *
@@ -56,6 +57,14 @@ bool cancel_page_dirty(struct page *page);
 /* Page locked, no PTE maps it, so that nobody stores to it silently any more. True: nobody has
  * since it was cleaned, and it is CLEAN now; false: its data must be written. */
 bool page_settle_unmapped(struct page *page);
+/*
+ * The write of @page, which still is under I/O, failed, and its data shall not be lost (rule 75).
+ * In interrupt context, so page->dirty cannot follow: PG_d_seen and TAG_TOWRITE tell the next pass
+ * as they do of a store that was found while unmapping (P7), and the flusher, which lists a file
+ * for as long as it has that tag. What is neither DIRTY nor MAYBE_DIRTY gets PG_kept, and counts as
+ * dirty until it is dirtied, picked, or discarded. Not counted as newly dirtied (rule 35).
+ */
+void page_keep(struct page *page);
 /* Page locked: it could not be written; DIRTY again and not counted as newly dirtied (rule 35). */
 void redirty_page(struct page *page);
 /* tree_lock held: @nr pages of @mapping have got TAG_MAYBE (or lost it: less than 0). Also says
@@ -109,13 +118,14 @@ extern s64 nr_unwritten;
  * is, because the lock is busy or the file not on its dirty list. */
 static inline bool try_set_page_dirty(struct page *page, struct address_space *mapping)
 {
-	bool listed;
+	bool usual;
 
 	if (unlikely(!spin_trylock_irqs_off(&mapping->tree_lock)))
 		return false;
-	/* Inside, as in leave_clean(): who takes it off looks for the tag afterwards. */
-	listed = READ_ONCE(mapping->on_dirty_list);
-	if (likely(listed)) {
+	/* Inside, as in leave_clean(): who takes it off looks for the tag afterwards. On the list,
+	 * and no page PG_kept, which would be counted twice. */
+	usual = READ_ONCE(*(const u16 *)&mapping->on_dirty_list) == 1;
+	if (likely(usual)) {
 		page->dirty = PAGE_DIRTY;
 		radix_tag_set(&mapping->pages, page->index, TAG_DIRTY);
 		mapping->nr_unwritten++;
@@ -123,11 +133,15 @@ static inline bool try_set_page_dirty(struct page *page, struct address_space *m
 		stat_inc(STAT_PAGES_DIRTIED);
 	}
 	spin_unlock_irqs_off(&mapping->tree_lock);
-	return listed;
+	return usual;
 }
 
-/* Pages DIRTY or MAYBE_DIRTY, those of them MAYBE_DIRTY, and those under writeback, in the whole
- * system. */
+_Static_assert(offsetof(struct address_space, has_kept) ==
+		       offsetof(struct address_space, on_dirty_list) + 1,
+	       "one load of 16 bits");
+
+/* Pages DIRTY, MAYBE_DIRTY or PG_kept, those of them MAYBE_DIRTY, and those under writeback, in
+ * the whole system. */
 u64 nr_dirty_pages(void);
 u64 nr_maybe_pages(void);
 u64 nr_writeback_pages(void);
@@ -139,8 +153,8 @@ void nr_maybe_peak_reset(void);
 
 /* Pages of a file as the kernel counts them, and as they are. */
 struct dirty_count {
-	u64 dirty, maybe, writeback;
-	u64 truly; /* not on the disk: DIRTY, or D in some PTE, or PG_d_seen */
+	u64 dirty, maybe, writeback; /* dirty: with those PG_kept */
+	u64 truly;		     /* not on the disk: DIRTY, or D in some PTE, or PG_d_seen */
 };
 /* For the laboratory: asks every PTE. Exact when writers are quiet. May sleep. */
 struct dirty_count mapping_count_dirty(struct address_space *mapping);

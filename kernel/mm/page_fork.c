@@ -64,7 +64,9 @@ static bool take_place(struct page *old, struct page *copy)
 {
 	struct address_space *mapping = old->mapping;
 	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	/* PG_d_seen: its write has failed just now, which is noted on @old (page_keep()). */
 	bool ok = radix_tag_get(&mapping->pages, old->index, TAG_WRITEBACK) &&
+		  !test_bit(&old->flags, PG_d_seen) &&
 		  old->index << PAGE_SHIFT < READ_ONCE(mapping->size);
 
 	if (ok) {

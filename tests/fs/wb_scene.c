@@ -4,7 +4,10 @@
  */
 #include "tests/fs/wb_scene.h"
 
+#include "kernel/core/args.h"
 #include "kernel/mm/writeback.h"
+
+static char wberr_before[16];
 
 /* Its blocks lie side by side, as those of a new file on an empty disk do. */
 static bool find_blocks(struct wbs *s)
@@ -18,11 +21,13 @@ static bool find_blocks(struct wbs *s)
 	return !ktest_failed();
 }
 
-bool wbs_begin(struct wbs *s)
+bool wbs_begin(struct wbs *s, const char *wberr)
 {
 	*s = (struct wbs){ .version = 1 };
+	EXPECT_EQ(args_get("wberr", wberr_before, sizeof(wberr_before)), 0);
 	if (!fst_disk_make(&s->disk, "t_wb", 512 << 10, 4096, 256))
 		return false;
+	EXPECT_EQ(args_set("wberr", wberr), 0);
 	writeback_park(&s->disk.dev->wb);
 	s->file = wbs_open(s, O_RW | FS_O_CREAT);
 	if (s->file && fst_write(s->file, 0, WBS_PAGES * PAGE_SIZE, s->version) && find_blocks(s)) {
@@ -41,6 +46,7 @@ void wbs_end(struct wbs *s, enum fst_end end)
 		file_put(s->file);
 	writeback_unpark(&s->disk.dev->wb);
 	fst_disk_end(&s->disk, end);
+	EXPECT_EQ(args_set("wberr", wberr_before), 0);
 }
 
 struct file *wbs_open(const struct wbs *s, u32 flags)

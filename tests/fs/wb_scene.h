@@ -20,8 +20,9 @@ struct wbs {
 	u8 version; /* of what was stored last */
 };
 
-/* A disk with "f" of WBS_PAGES pages, all durable. False: the test has failed, nothing is left. */
-bool wbs_begin(struct wbs *s);
+/* wberr is @wberr until wbs_end(). A disk with "f" of WBS_PAGES pages, all durable. False: the test
+ * has failed, nothing is left. */
+bool wbs_begin(struct wbs *s, const char *wberr);
 void wbs_end(struct wbs *s, enum fst_end end);
 struct file *wbs_open(const struct wbs *s, u32 flags);
 
