@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ramdisk.c - disks in memory that a program makes for itself, and may hold.
+ * ramdisk.c - disks in memory that a program makes for itself, and may hold or make fail.
  *
  * Owns:  the list of them: no other disk can be destroyed or held from here.
  * Locks: lock (RANK_LIBC) around the list and what is done to its members.
@@ -77,6 +77,21 @@ int db_disk_hold(const char *name, bool on)
 			ramblk_hold(*place, 1u << BIO_WRITE, false);
 		else
 			ramblk_unhold(*place);
+	}
+	mutex_unlock(&lock);
+	return posix_result(err);
+}
+
+int db_disk_fail(const char *name, bool on)
+{
+	struct blkdev **place;
+	int err = -ENOTSUP;
+
+	mutex_lock(&lock);
+	place = find_disk(name);
+	if (place) {
+		err = 0;
+		ramblk_fail(*place, BIO_WRITE, 0, ~0ul, 1, on ? ~0u : 0, -EIO);
 	}
 	mutex_unlock(&lock);
 	return posix_result(err);

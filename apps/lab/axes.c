@@ -12,7 +12,21 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct lab_guarantee wberr_properties[] = {
+	{ "error_told", "told once", try_error_told },
+	{ "kept_data", "0: on disk", try_kept_data },
+	{ NULL, NULL, NULL },
+};
+
+static const struct lab_axis_value wberr_values[] = {
+	{ "keep", "kk" },
+	{ "drop", "kb" },
+	{ NULL, NULL },
+};
+
 const struct lab_axis lab_axes[] = {
+	{ "wberr", "a disk that refuses writes for a while, and is well again", wberr_values,
+	  wberr_properties },
 	{ .key = NULL },
 };
 

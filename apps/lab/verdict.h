@@ -51,5 +51,8 @@ void try_gone_is_gone(struct verdict *v);
 /* Not promises of a policy, but of cmtime=. */
 void try_times_monotonic(struct verdict *v);
 void try_times_no_move(struct verdict *v);
+/* But of wberr=. */
+void try_error_told(struct verdict *v);
+void try_kept_data(struct verdict *v);
 
 #endif

@@ -208,6 +208,8 @@ int db_ramdisk_destroy(const char *name);
 /* Writes to a disk made above wait, their data not yet read from memory; or go on. ENOTSUP: another
  * disk. */
 int db_disk_hold(const char *name, bool on);
+/* Writes to a disk made above fail (EIO); or they do not. ENOTSUP: another disk. */
+int db_disk_fail(const char *name, bool on);
 /* Writes that wait now. */
 unsigned int db_disk_held(const char *name);
 /* NULL: no device; type NULL: whatever it is. 0, or -1 (one line said why). */

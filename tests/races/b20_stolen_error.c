@@ -36,7 +36,7 @@ static void expect_told_once(struct file *file, int error)
 /* Rules 74, 80; xfstests generic/441 and 487. */
 TOLD(b20_each_open_file_hears_once)
 {
-	static const int errors[] = { -EIO, -ENOSPC };
+	static const int errors[] = { -EIO, -EIO, -ENOSPC };
 	struct file *reader, *late, *later;
 	struct wbs s;
 
