@@ -99,3 +99,24 @@ int munlock(const void *addr, size_t len)
 
 	return posix_result(mm ? mm_munlock(mm, (vaddr_t)addr, len) : -ENOMEM);
 }
+
+int mlockall(int flags)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_mlockall(mm, flags) : -ENOMEM);
+}
+
+int munlockall(void)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_munlockall(mm) : 0);
+}
+
+int mincore(void *addr, size_t len, unsigned char *vec)
+{
+	struct mm *mm = current_thread()->mm;
+
+	return posix_result(mm ? mm_mincore(mm, (vaddr_t)addr, len, vec) : -ENOMEM);
+}

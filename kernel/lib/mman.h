@@ -18,13 +18,22 @@
 #define MAP_ANON      MAP_ANONYMOUS
 #define MAP_FAILED    ((void *)-1)
 
-#define MAP_LOCKED   0x2000 /* as if mlock()ed at once */
-#define MAP_POPULATE 0x8000
+#define MAP_LOCKED	    0x2000 /* as if mlock()ed at once */
+#define MAP_NORESERVE	    0x4000 /* nothing is ever reserved */
+#define MAP_POPULATE	    0x8000
+#define MAP_FIXED_NOREPLACE 0x100000 /* there, or nowhere */
+
+#define MCL_CURRENT 1
+#define MCL_FUTURE  2
 
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED   2
 
 #define MADV_NORMAL	    0
+#define MADV_RANDOM	    1 /* faults read what they need */
+#define MADV_SEQUENTIAL	    2 /* and with this much of what follows */
+#define MADV_WILLNEED	    3 /* reading starts now */
+#define MADV_DONTNEED	    4 /* private pages are forgotten, shared ones unmapped */
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 /* dirtybit's own: the policies decide what they mean (seeds P24, P25). */

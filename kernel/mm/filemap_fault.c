@@ -13,6 +13,8 @@
 #include "kernel/core/delay.h"
 #include "kernel/mm/filemap.h"
 
+#define ADVISED_PAGES 64 /* one fault reads, with MADV_SEQUENTIAL */
+
 static bool inside_eof(const struct address_space *mapping, pgoff_t index)
 {
 	return index << PAGE_SHIFT < READ_ONCE(mapping->size);
@@ -33,6 +35,20 @@ static vm_fault_t lock_in_file(struct vm_fault *vmf, struct page *page)
 	return VM_FAULT_SIGBUS;
 }
 
+/* madvise(): start to read what is needed, and much of what follows, or nothing of it. */
+static __noinline void read_as_advised(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+	pgoff_t ahead = vmf->vma->flags & VM_SEQ ? ADVISED_PAGES - 1 : 0, end;
+	struct page *page = find_get_page(mapping, vmf->pgoff);
+
+	end = DIV_ROUND_UP(READ_ONCE(mapping->size), PAGE_SIZE);
+	if (page)
+		page_put(page);
+	else if (vmf->pgoff < end)
+		filemap_read_absent(mapping, vmf->pgoff, min(vmf->pgoff + ahead, end - 1));
+}
+
 vm_fault_t filemap_fault(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->mapping;
@@ -45,6 +61,8 @@ vm_fault_t filemap_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 	}
 	down_read(&mapping->invalidate_lock);
+	if (unlikely(vmf->vma->flags & (VM_SEQ | VM_RAND)))
+		read_as_advised(vmf);
 	err = read_mapping_page(mapping, vmf->pgoff, NULL, &page);
 	up_read(&mapping->invalidate_lock);
 	if (err) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * madvise.c - what a program says about a range of its memory: it is to stay there, it will be
- * written to, this policy shall answer for it.
+ * madvise.c - what a program says about a range of its memory: it is to stay there, it is not
+ * needed, it will be read or written to, this policy shall answer for it.
  *
- * Owns:  VM_ASKED, VM_LOCKED and vma->policy.
+ * Owns:  VM_ASKED, VM_LOCKED, VM_SEQ, VM_RAND and vma->policy.
  * Not:   what the advice leads to (policy/), making pages writable (grant.c), cutting areas
  *        (mmap.c).
  * Locks: mmap_lock (write) to mark areas; then, a leaf table at a time, mmap_lock (read) to fill
@@ -15,6 +15,7 @@
 
 #include "kernel/mm/area.h"
 #include "kernel/mm/fault.h"
+#include "kernel/mm/filemap.h"
 #include "kernel/mm/grant.h"
 #include "kernel/mm/mapping.h"
 #include "kernel/mm/mmap.h"
@@ -114,6 +115,57 @@ static int fill_range(struct mm *mm, vaddr_t start, vaddr_t end, enum fill how)
 	return err;
 }
 
+/* --- bringing in, throwing away --- */
+
+/* Nothing of a shared file is lost: D goes from the PTEs to the pages (rule 119). */
+static int dont_need(struct vm_area *vma, vaddr_t start, vaddr_t end)
+{
+	if (vma->flags & VM_LOCKED)
+		return -EINVAL;
+	zap_range(vma, start, end, ZAP_COWS);
+	return 0;
+}
+
+static int will_need(struct vm_area *vma, vaddr_t start, vaddr_t end)
+{
+	struct address_space *mapping = vma->mapping;
+	pgoff_t index, stop;
+	struct page *page;
+
+	if (!mapping)
+		return -EBADF;
+	stop = min(vma_pgoff(vma, end), DIV_ROUND_UP(READ_ONCE(mapping->size), PAGE_SIZE));
+	down_read(&mapping->invalidate_lock);
+	for (index = vma_pgoff(vma, start); index < stop; index++) {
+		page = find_get_page(mapping, index);
+		if (page)
+			page_put(page);
+		else
+			filemap_read_absent(mapping, index, min(index + 63, stop - 1));
+	}
+	up_read(&mapping->invalidate_lock);
+	return 0;
+}
+
+/* -ENOMEM: a part of the range is not mapped, the rest was served. What an area refuses ends it. */
+static int advise_pages(struct mm *mm, vaddr_t start, vaddr_t end,
+			int (*serve)(struct vm_area *vma, vaddr_t start, vaddr_t end))
+{
+	struct vm_area *vma;
+	vaddr_t at = start;
+	int err = 0, hole = 0;
+
+	down_write(&mm->mmap_lock);
+	for (vma = find_vma_from(mm, start); !err && vma && vma->start < end; vma = next_vma(vma)) {
+		if (vma->start > at)
+			hole = -ENOMEM;
+		err = serve(vma, max(start, vma->start), min(end, vma->end));
+		at = vma->end;
+	}
+	up_write(&mm->mmap_lock);
+	return err ? err : at < end ? -ENOMEM : hole;
+}
+
 /* --- the calls --- */
 
 static int mark_for(int advice, struct marks *marks)
@@ -122,9 +174,19 @@ static int mark_for(int advice, struct marks *marks)
 
 	*marks = (struct marks){ 0 };
 	switch (advice) {
-	case MADV_NORMAL: marks->clear = VM_ASKED; return 0;
+	case MADV_NORMAL: marks->clear = VM_ASKED | VM_SEQ | VM_RAND; return 0;
+	case MADV_RANDOM:
+		marks->set = VM_RAND;
+		marks->clear = VM_SEQ;
+		return 0;
+	case MADV_SEQUENTIAL:
+		marks->set = VM_SEQ;
+		marks->clear = VM_RAND;
+		return 0;
 	case MADV_STAY_WRITABLE:
 	case MADV_WILL_WRITE: marks->set = VM_ASKED; return 0;
+	case MADV_WILLNEED:
+	case MADV_DONTNEED:
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE: return 0;
 	}
@@ -153,6 +215,8 @@ int mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
 		/* As on Linux: whatever would have been SIGBUS. */
 		return err == -EIO || err == -ENOSPC ? -EFAULT : err;
 	}
+	if (advice == MADV_DONTNEED || advice == MADV_WILLNEED)
+		return advise_pages(mm, addr, end, advice == MADV_DONTNEED ? dont_need : will_need);
 	err = mark_range(mm, addr, end, &marks);
 	if (!err && advice == MADV_WILL_WRITE)
 		err = fill_range(mm, addr, end, FILL_WILL_WRITE);
@@ -191,6 +255,57 @@ int mm_munlock(struct mm *mm, vaddr_t addr, u64 len)
 	int err = whole_pages(&addr, len, &end);
 
 	return err || !len ? err : mark_range(mm, addr, end, &marks);
+}
+
+/* Every area; what cannot be had is met by who touches it. */
+static void fill_all(struct mm *mm)
+{
+	vaddr_t start, end = 0;
+	struct vm_area *vma;
+
+	for (;;) {
+		down_read(&mm->mmap_lock);
+		vma = find_vma_from(mm, end);
+		start = vma ? vma->start : 0;
+		end = vma ? vma->end : 0;
+		up_read(&mm->mmap_lock);
+		if (!end)
+			return;
+		fill_range(mm, start, end, FILL_LOCK);
+	}
+}
+
+/* Holes are no error. */
+static void mark_all(struct mm *mm, const struct marks *marks)
+{
+	mark_range(mm, USER_START, USER_END, marks);
+}
+
+int mm_mlockall(struct mm *mm, int flags)
+{
+	const struct marks marks = { .set = VM_LOCKED };
+
+	if (!flags || flags & ~(MCL_CURRENT | MCL_FUTURE))
+		return -EINVAL;
+	down_write(&mm->mmap_lock);
+	mm->lock_all = flags & MCL_FUTURE;
+	up_write(&mm->mmap_lock);
+	if (flags & MCL_CURRENT) {
+		mark_all(mm, &marks);
+		fill_all(mm);
+	}
+	return 0;
+}
+
+int mm_munlockall(struct mm *mm)
+{
+	const struct marks marks = { .clear = VM_LOCKED };
+
+	down_write(&mm->mmap_lock);
+	mm->lock_all = false;
+	up_write(&mm->mmap_lock);
+	mark_all(mm, &marks);
+	return 0;
 }
 
 void mm_populate(struct mm *mm, vaddr_t addr, u64 len)

@@ -16,6 +16,7 @@
 #include "kernel/mm/fault.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/mapping.h"
+#include "kernel/mm/shm.h"
 
 int unmap_locked(struct mm *mm, vaddr_t start, vaddr_t end, bool *touched)
 {
@@ -44,6 +45,8 @@ int mm_munmap(struct mm *mm, vaddr_t addr, u64 len)
 	return err;
 }
 
+#define MAP_AT (MAP_FIXED | MAP_FIXED_NOREPLACE)
+
 static int check_mmap(vaddr_t addr, u64 len, int prot, int flags, const struct mmap_file *file,
 		      u64 offset)
 {
@@ -54,12 +57,12 @@ static int check_mmap(vaddr_t addr, u64 len, int prot, int flags, const struct m
 		return -EINVAL;
 	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
 		return -EINVAL;
-	if (flags &
-	    ~(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE))
+	if (flags & ~(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_ANONYMOUS |
+		      MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE))
 		return -EINVAL;
 	if (len > USER_END || offset + PAGE_ALIGN(len) < offset)
 		return -ENOMEM;
-	if ((flags & MAP_FIXED) && ((addr & ~PAGE_MASK) || !area_range_ok(addr, PAGE_ALIGN(len))))
+	if ((flags & MAP_AT) && ((addr & ~PAGE_MASK) || !area_range_ok(addr, PAGE_ALIGN(len))))
 		return addr & ~PAGE_MASK ? -EINVAL : -ENOMEM;
 	if (anonymous)
 		return 0;
@@ -90,13 +93,23 @@ static void fill_area(struct vm_area *vma, struct mm *mm, int prot, int flags,
 		vma->flags |= VM_MAYWRITE;
 }
 
-/* Find the area's addresses and make room there. mmap_lock w held. -ENOMEM: nothing changed. */
+static bool is_free(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	struct vm_area *next = find_vma_from(mm, start);
+
+	return !next || next->start >= end;
+}
+
+/* Find the area's addresses and make room there. mmap_lock w held. -ENOMEM, -EEXIST: nothing
+ * changed. */
 static int place(struct vm_area *vma, vaddr_t addr, u64 len, int flags)
 {
 	bool touched = false; /* the tables are needed again */
 	int err = 0;
 
-	if (flags & MAP_FIXED)
+	if (flags & MAP_FIXED_NOREPLACE)
+		err = is_free(vma->mm, addr, addr + len) ? 0 : -EEXIST;
+	else if (flags & MAP_FIXED)
 		err = unmap_locked(vma->mm, addr, addr + len, &touched);
 	else
 		addr = area_find_room(vma->mm, addr, len);
@@ -105,15 +118,13 @@ static int place(struct vm_area *vma, vaddr_t addr, u64 len, int flags)
 	return addr ? err : -ENOMEM;
 }
 
-int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const struct mmap_file *file,
-	    u64 offset, vaddr_t *out)
+/* Checked; @len is whole pages. */
+static int map(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags,
+	       const struct mmap_file *file, u64 offset, vaddr_t *out)
 {
-	int err = check_mmap(addr, len, prot, flags, file, offset);
 	struct vm_area *vma;
+	int err;
 
-	if (err)
-		return err;
-	len = PAGE_ALIGN(len);
 	vma = kmalloc(sizeof(*vma));
 	if (!vma)
 		return -ENOMEM;
@@ -137,4 +148,26 @@ int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const str
 		mm_populate(mm, addr, len);
 	*out = addr;
 	return 0;
+}
+
+int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const struct mmap_file *file,
+	    u64 offset, vaddr_t *out)
+{
+	struct mmap_file shm = { .ops = &shm_vm_ops, .readable = true, .writable = true };
+	int err = check_mmap(addr, len, prot, flags, file, offset);
+
+	if (err)
+		return err;
+	len = PAGE_ALIGN(len);
+	if (READ_ONCE(mm->lock_all))
+		flags |= MAP_LOCKED;
+	if (!(flags & MAP_SHARED) || !(flags & MAP_ANONYMOUS))
+		return map(mm, addr, len, prot, flags, file, offset, out);
+	/* What a fork and a second mapping share is a file without a name. */
+	shm.mapping = shm_create(len);
+	if (!shm.mapping)
+		return -ENOMEM;
+	err = map(mm, addr, len, prot, flags & ~MAP_ANONYMOUS, &shm, 0, out);
+	shm_put(shm.mapping);
+	return err;
 }

@@ -22,7 +22,8 @@ struct mmap_file {
 /*
  * mmap: @len > 0 bytes at @addr (a hint, or with MAP_FIXED a demand that replaces what is there).
  * @offset bytes, page aligned. On success *@out is the address. -EINVAL, -ENOMEM, -EACCES (a shared
- * writable mapping of a read-only descriptor, any mapping of a write-only one), -EEXIST never.
+ * writable mapping of a read-only descriptor, any mapping of a write-only one), -EEXIST
+ * (MAP_FIXED_NOREPLACE).
  * May sleep; takes mmap_lock.
  */
 int mm_mmap(struct mm *mm, vaddr_t addr, u64 len, int prot, int flags, const struct mmap_file *file,
@@ -61,7 +62,9 @@ int mm_fork(struct mm *mm, struct mm **out);
  * madvise(2) with the MADV_* of mman.h. STAY_WRITABLE and WILL_WRITE mark the areas (VM_ASKED) and
  * NORMAL takes the mark back; WILL_WRITE also makes all pages writable and clean now: -ENOSPC,
  * -EIO, -EFAULT (beyond the end of the file) instead of the SIGBUS of a later store. POPULATE_READ
- * and _WRITE touch each page: -EFAULT. MADV_POLICY(n) chooses who answers for the range.
+ * and _WRITE touch each page: -EFAULT. MADV_POLICY(n) chooses who answers for the range. DONTNEED
+ * unmaps, and forgets what is private (-EINVAL: locked; rule 119); WILLNEED starts reading (-EBADF:
+ * no file); SEQUENTIAL and RANDOM say how much a fault reads, until NORMAL.
  * -EINVAL (advice, alignment; not permitted there), -ENOMEM (holes: what is mapped was marked).
  * May sleep; throttles.
  */
@@ -71,6 +74,13 @@ int mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice);
  * writable. */
 int mm_mlock(struct mm *mm, vaddr_t addr, u64 len);
 int mm_munlock(struct mm *mm, vaddr_t addr, u64 len);
+/* mlockall(2), munlockall(2): MCL_CURRENT, MCL_FUTURE; -EINVAL. What is not there yet and cannot be
+ * had is no error. */
+int mm_mlockall(struct mm *mm, int flags);
+int mm_munlockall(struct mm *mm);
+/* mincore(2): bit 0 of @vec[i], a program's memory, says whether page i is in memory. -EINVAL
+ * (alignment), -ENOMEM (a hole), -EFAULT (@vec). May sleep. */
+int mm_mincore(struct mm *mm, vaddr_t addr, u64 len, u8 *vec);
 /* The same filling of [@addr, @addr + @len), as far as it goes (MAP_POPULATE). */
 void mm_populate(struct mm *mm, vaddr_t addr, u64 len);
 

@@ -64,9 +64,11 @@ struct vm_operations {
 #define VM_WRITE    0x02
 #define VM_EXEC	    0x04
 #define VM_SHARED   0x08
-#define VM_MAYWRITE 0x10 /* the descriptor allows it */
-#define VM_LOCKED   0x20 /* mlock()ed */
-#define VM_ASKED    0x40 /* MADV_STAY_WRITABLE, MADV_WILL_WRITE */
+#define VM_MAYWRITE 0x10  /* the descriptor allows it */
+#define VM_LOCKED   0x20  /* mlock()ed */
+#define VM_ASKED    0x40  /* MADV_STAY_WRITABLE, MADV_WILL_WRITE */
+#define VM_SEQ	    0x80  /* MADV_SEQUENTIAL */
+#define VM_RAND	    0x100 /* MADV_RANDOM */
 
 /* m: mm->mmap_lock (w to change, r to read)   s: at creation */
 struct vm_area {
@@ -93,6 +95,7 @@ struct mm {
 	struct vm_area *last_found; /* a: hint of find_vma */
 	unsigned int nr_areas;	    /* m */
 	vaddr_t hint;		    /* m: where the next search for room begins */
+	bool lock_all;		    /* m: MCL_FUTURE */
 	int refs;		    /* a */
 };
 

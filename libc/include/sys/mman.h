@@ -19,5 +19,8 @@ int msync(void *addr, size_t len, int flags);
 int madvise(void *addr, size_t len, int advice);
 int mlock(const void *addr, size_t len);
 int munlock(const void *addr, size_t len);
+int mlockall(int flags);
+int munlockall(void);
+int mincore(void *addr, size_t len, unsigned char *vec);
 
 #endif
