@@ -185,7 +185,7 @@ KTEST(dio, extent_is_forgotten_with_its_blocks)
 		return;
 	forget_cache(&s);
 	for (u32 i = 0; i < 4; i++)
-		EXPECT_EQ(vfs_pread(s.direct, s.buf, 4096, 4096 * (i % 2)), 4096);
+		EXPECT_EQ(vfs_pread(s.direct, s.buf, 4096, 0), 4096);
 	EXPECT_EQ(vfs_ftruncate(s.cached, 0), 0);
 	/* Who gets its blocks? */
 	EXPECT(fst_make(fst_path(&s.disk, "g"), 8192, 2));
