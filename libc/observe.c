@@ -193,6 +193,7 @@ const char *db_guarantee_name(int g)
 		[GUARANTEE_NO_HOT_FAULT] = "no_hot_fault",
 		[GUARANTEE_THROTTLED] = "throttled",
 		[GUARANTEE_GONE_IS_GONE] = "gone_is_gone",
+		[GUARANTEE_DIRECT_COHERENT] = "direct_coherent",
 	};
 
 	return g >= 0 && g < NR_GUARANTEES ? names[g] : NULL;

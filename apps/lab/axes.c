@@ -27,6 +27,18 @@ static const struct lab_axis_value wberr_values[] = {
 const struct lab_axis lab_axes[] = {
 	{ "wberr", "a disk that refuses writes for a while, and is well again", wberr_values,
 	  wberr_properties },
+static const struct lab_guarantee dio_properties[] = {
+	{ "dio_ordered", "ordered", try_dio_ordered },
+	{ "dio_slots", "slots", try_dio_slots },
+	{ NULL, NULL, NULL },
+};
+
+static const struct lab_axis_value dio_values[] = {
+	{ "coherent", "kk" }, { "buffered", "kk" }, { "none", "bk" }, { NULL, NULL }
+};
+
+const struct lab_axis lab_axes[] = {
+	{ "dio", "direct I/O and a mapping of the same file", dio_values, dio_properties },
 	{ .key = NULL },
 };
 

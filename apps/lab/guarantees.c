@@ -26,6 +26,7 @@ const struct lab_guarantee lab_guarantees[] = {
 	{ "no_hot_fault", "no trap", try_no_hot_fault },
 	{ "throttled", "limit", try_throttled },
 	{ "gone_is_gone", "gone", try_gone_is_gone },
+	{ "direct_coherent", "direct", try_direct_coherent },
 	{ NULL, NULL, NULL },
 };
 

@@ -6,6 +6,8 @@
 #include "apps/lab/cost.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -172,45 +174,84 @@ void workload_many(const char *policy, double x)
 
 /* --- mixed --- */
 
-/* Of each three pages, one is stored to, one is written, one is left; then fsync. */
+struct mixed {
+	struct lab_file file;
+	int direct;	  /* -1: the file system has no direct I/O */
+	uint64_t *sector; /* LAB_PAGE bytes, aligned */
+	uint64_t lost;	  /* values that somebody wrote and somebody else does not find */
+};
+
+static bool mixed_open(struct mixed *m)
+{
+	if (!lab_open(&m->file, lab_dir, "lab.dat", lab_options.pages, LAB_FILLED))
+		return false;
+	m->lost = 0;
+	m->direct = open(m->file.path, O_RDWR | O_DIRECT);
+	m->sector = memalign(LAB_PAGE, LAB_PAGE);
+	return true;
+}
+
+/* One page is stored to and read directly, the next is written, the third written directly and
+ * loaded; the fourth is left. */
+static void mix_four(struct cost *c, struct mixed *m, size_t page, uint64_t value)
+{
+	*lab_word(&m->file, page, 0) = value;
+	if (pwrite(m->file.fd, &value, 8, (off_t)(page + 1) * LAB_PAGE) != 8)
+		lab_trouble("write to %s: %s", m->file.path, strerror(errno));
+	c->stores++;
+	c->pages_stored += 2;
+	if (m->direct < 0 || !m->sector)
+		return;
+	if (pread(m->direct, m->sector, LAB_PAGE, (off_t)page * LAB_PAGE) != LAB_PAGE)
+		lab_trouble("direct read of %s: %s", m->file.path, strerror(errno));
+	m->lost += m->sector[0] != value;
+	m->sector[0] = value;
+	if (pwrite(m->direct, m->sector, LAB_PAGE, (off_t)(page + 2) * LAB_PAGE) != LAB_PAGE)
+		lab_trouble("direct write of %s: %s", m->file.path, strerror(errno));
+	m->lost += *lab_word(&m->file, page + 2, 0) != value;
+}
+
+static void mixed_round(struct cost *c, struct mixed *m, uint64_t value)
+{
+	uint64_t start = lab_work(), middle;
+	size_t i, pages = m->file.pages;
+
+	cost_on(c);
+	for (i = 0; i + 3 < pages; i += 4)
+		mix_four(c, m, i, value);
+	middle = lab_work();
+	if (fsync(m->file.fd))
+		lab_trouble("fsync of %s: %s", m->file.path, strerror(errno));
+	c->store_work += middle - start;
+	c->sync_work += lab_work() - middle;
+	c->syncs++;
+	cost_off(c);
+	for (i = 0; i + 3 < pages; i += 4) {
+		m->lost += lab_disk_word(&m->file, i, 0) != value;
+		m->lost += lab_disk_word(&m->file, i + 1, 0) != value;
+		m->lost += m->direct >= 0 && lab_disk_word(&m->file, i + 2, 0) != value;
+	}
+}
+
+/* Mapping, write() and direct I/O on one file; then fsync. */
 void workload_mixed(const char *policy, double x)
 {
 	struct cost *c = cost_begin("mixed", policy, 1);
-	size_t pages = lab_options.pages, i;
-	uint64_t value, start, middle, lost = 0;
-	struct lab_file f;
+	struct mixed m;
 	int round;
 
-	if (!c || !lab_open(&f, lab_dir, "lab.dat", pages, LAB_FILLED)) {
+	if (!c || !mixed_open(&m)) {
 		free(c);
 		return;
 	}
-	lab_warm_up(&f);
-	for (round = 0; round < lab_options.rounds; round++) {
-		value = 100 + (uint64_t)round;
-		cost_on(c);
-		start = lab_work();
-		for (i = 0; i + 1 < pages; i += 3) {
-			*lab_word(&f, i, 0) = value;
-			if (pwrite(f.fd, &value, 8, (off_t)(i + 1) * LAB_PAGE) != 8)
-				lab_trouble("write to %s: %s", f.path, strerror(errno));
-			c->stores++;
-			c->pages_stored += 2;
-		}
-		middle = lab_work();
-		if (fsync(f.fd))
-			lab_trouble("fsync of %s: %s", f.path, strerror(errno));
-		c->store_work += middle - start;
-		c->sync_work += lab_work() - middle;
-		c->syncs++;
-		cost_off(c);
-		for (i = 0; i + 1 < pages; i += 3) {
-			lost += lab_disk_word(&f, i, 0) != value;
-			lost += lab_disk_word(&f, i + 1, 0) != value;
-		}
-	}
-	cost_extra(c, "lost", lost);
-	cost_sample_mtime(c, &f, 0);
-	lab_close(&f);
+	lab_warm_up(&m.file);
+	for (round = 0; round < lab_options.rounds; round++)
+		mixed_round(c, &m, 100 + (uint64_t)round);
+	cost_extra(c, "lost", m.lost);
+	cost_sample_mtime(c, &m.file, 0);
+	if (m.direct >= 0)
+		close(m.direct);
+	free(m.sector);
+	lab_close(&m.file);
 	cost_end(c);
 }

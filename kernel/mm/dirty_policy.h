@@ -112,6 +112,7 @@ enum guarantee {
 	GUARANTEE_NO_HOT_FAULT, /* a page that is stored to for ever faults once and not again */
 	GUARANTEE_THROTTLED,	/* pages that may be dirty stay below the limit */
 	GUARANTEE_GONE_IS_GONE, /* what was punched out or cut off never comes back */
+	GUARANTEE_DIRECT_COHERENT, /* ordered stores and direct I/O see each other, dio=coherent */
 	NR_GUARANTEES
 };
 

@@ -63,6 +63,7 @@ GUARANTEES = {
     "no_hot_fault": ("hot fault", "a page that is stored to for ever faults only once"),
     "throttled": ("throttle", "pages that may be dirty stay below the limit"),
     "gone_is_gone": ("gone", "what was punched out, zeroed or cut off never comes back"),
+    "direct_coherent": ("direct", "ordered stores and direct I/O see each other"),
 }
 # Arguments whose values promise something under every policy: apps/lab/axes.c.
 AXES = {

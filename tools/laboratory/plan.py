@@ -26,7 +26,7 @@ SIZES = (64, 256, 1024, 4096, 16384)
 CPUS = (1, 2, 4, 8)
 FLUSHES = ("batch", "page", "deferred")
 # Arguments of the kernel that are axes of an experiment; the others belong to the program lab.
-KERNEL_AXES = ("flush", "cmtime", "scope", "grant")
+KERNEL_AXES = ("flush", "cmtime", "scope", "grant", "dio")
 
 
 def words(question, **changes):
