@@ -24,9 +24,6 @@ static const struct lab_axis_value wberr_values[] = {
 	{ NULL, NULL },
 };
 
-const struct lab_axis lab_axes[] = {
-	{ "wberr", "a disk that refuses writes for a while, and is well again", wberr_values,
-	  wberr_properties },
 static const struct lab_guarantee dio_properties[] = {
 	{ "dio_ordered", "ordered", try_dio_ordered },
 	{ "dio_slots", "slots", try_dio_slots },
@@ -38,6 +35,8 @@ static const struct lab_axis_value dio_values[] = {
 };
 
 const struct lab_axis lab_axes[] = {
+	{ "wberr", "a disk that refuses writes for a while, and is well again", wberr_values,
+	  wberr_properties },
 	{ "dio", "direct I/O and a mapping of the same file", dio_values, dio_properties },
 	{ .key = NULL },
 };

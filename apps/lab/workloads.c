@@ -20,7 +20,6 @@ const struct lab_workload lab_workloads[] = {
 	  LAB_ONCE },
 	{ "nearfull", "stores into holes of a disk that is almost full", workload_nearfull,
 	  LAB_ONCE },
-	{ "mixed", "stores, write(), direct I/O and fsync on one file",
-	  workload_mixed, LAB_ONCE },
+	{ "mixed", "stores, write(), direct I/O and fsync on one file", workload_mixed, LAB_ONCE },
 	{ NULL, NULL, NULL, LAB_ONCE },
 };
