@@ -187,6 +187,7 @@ const char *db_guarantee_name(int g)
 		[GUARANTEE_AGE_BOUNDED] = "age_bounded",
 		[GUARANTEE_NR_DIRTY_EXACT] = "nr_dirty_exact",
 		[GUARANTEE_ENOSPC_BEFORE] = "enospc_before",
+		[GUARANTEE_REFUSAL_TOLD] = "refusal_told",
 		[GUARANTEE_POSIX_TIMES] = "posix_times",
 		[GUARANTEE_COOKIE] = "cookie",
 		[GUARANTEE_STABLE_PAGES] = "stable_pages",

@@ -12,10 +12,29 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* A second thread stores while the first one's store is refused. */
+static void race_for_space(struct verdict *v)
+{
+	struct full_disk r;
+	int n = full_disk_rounds("enospc_before");
+
+	for (; n > 0 && !v->broken; n--) {
+		if (!store_to_full_disk(&r))
+			return;
+		verdict_case(v, !r.lost,
+			     "%u stores beside a refused one were let pass and are not on the disk",
+			     r.lost);
+	}
+}
+
 void try_enospc_before(struct verdict *v)
 {
 	struct near_full r;
 
+	if (!full_disk_rounds("enospc_before")) {
+		v->not_asked = "it takes two CPUs";
+		return;
+	}
 	if (!near_full(&r, 32, 64, NULL)) {
 		v->not_asked = "there is no disk that could be filled";
 		return;
@@ -26,6 +45,7 @@ void try_enospc_before(struct verdict *v)
 	verdict_case(v, !r.lost, "%llu of %llu stores that were let pass are not on the disk",
 		     (unsigned long long)r.lost, (unsigned long long)r.accepted);
 	verdict_case(v, !r.fsync_error, "fsync of what was let pass: %s", strerror(r.fsync_error));
+	race_for_space(v);
 }
 
 /* --- stable_pages --- */

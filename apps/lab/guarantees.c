@@ -20,6 +20,7 @@ const struct lab_guarantee lab_guarantees[] = {
 	{ "age_bounded", "age", try_age_bounded },
 	{ "nr_dirty_exact", "count", try_nr_dirty_exact },
 	{ "enospc_before", "ENOSPC", try_enospc_before },
+	{ "refusal_told", "refusal", try_refusal_told },
 	{ "posix_times", "times", try_posix_times },
 	{ "cookie", "cookie", try_cookie },
 	{ "stable_pages", "stable", try_stable_pages },

@@ -42,6 +42,7 @@ void try_sync_ends(struct verdict *v);
 void try_age_bounded(struct verdict *v);
 void try_nr_dirty_exact(struct verdict *v);
 void try_enospc_before(struct verdict *v);
+void try_refusal_told(struct verdict *v);
 void try_posix_times(struct verdict *v);
 void try_cookie(struct verdict *v);
 void try_stable_pages(struct verdict *v);

@@ -27,6 +27,19 @@ struct near_full {
 	int fsync_error;
 };
 
+/* Two threads store to the same 64 holes, 8 blocks are free. */
+struct full_disk {
+	unsigned int refused, wrongly_told; /* refusals; those with another signal or address */
+	unsigned int lost;		    /* neither refused nor on the disk */
+	unsigned int changed;		    /* refused, and in memory */
+};
+
+/* guarantee_refusal.c. How often that is to be tried: a policy that says that it breaks @guarantee
+ * gets many chances to, and none (0) where one CPU makes them too few. */
+int full_disk_rounds(const char *guarantee);
+/* guarantee_refusal.c. False: it could not be tried (trouble). */
+bool store_to_full_disk(struct full_disk *r);
+
 struct cost;
 
 /* @c counts the stores and the fsync; or NULL. False: it could not be tried (trouble). */

@@ -48,6 +48,7 @@
 	X(PAGES_LOGGED, "pages_logged", "dirty_log.c: first stores that went into the log")        \
 	X(LOG_OVERFLOWS, "log_overflows", "dirty_log.c: stores for which the log was full")        \
 	X(PAGES_GRANTED, "pages_granted", "grant.c: pages made writable ahead of a store")         \
+	X(GRANTS_REVOKED, "grants_revoked", "grant_first.c: PTEs that lost W: the file refused")   \
 	X(PAGES_FORKED, "pages_forked", "page_fork.c: pages under I/O that got a copy")            \
 	X(PTES_ARMED, "ptes_armed", "arm.c: PTEs that lost W because somebody looked at times")    \
 	X(PTES_STRIPPED, "ptes_stripped", "preclean.c: PTEs that lost W or D ahead of a pass")     \

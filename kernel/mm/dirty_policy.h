@@ -106,6 +106,8 @@ enum guarantee {
 	GUARANTEE_AGE_BOUNDED,	  /* any store is on disk after age + period */
 	GUARANTEE_NR_DIRTY_EXACT, /* the count of dirty pages is that of pages stored to */
 	GUARANTEE_ENOSPC_BEFORE,  /* a full disk is known before the store */
+	GUARANTEE_REFUSAL_TOLD,	  /* a store that the file cannot take is refused to the thread that
+				   * stored, with its address, and changes nothing */
 	GUARANTEE_POSIX_TIMES,	/* st_mtime is not older than a store before the last msync, stat */
 	GUARANTEE_COOKIE,	/* who caches by the change cookie never trusts a stale copy */
 	GUARANTEE_STABLE_PAGES, /* a page does not change while it is under I/O */
@@ -135,6 +137,9 @@ struct dirty_policy {
 	 * @breaks has GUARANTEE_FSYNC_COMPLETE, and for TIMES if it has GUARANTEE_POSIX_TIMES.
 	 * NULL: yes. */
 	bool (*harvest_now)(enum policy_harvest_why why);
+	/* A store's fault makes the page writable before the file system is asked whether it can
+	 * take it, against rule 3. Only heeded if @breaks has GUARANTEE_ENOSPC_BEFORE. */
+	bool grants_first;
 	u64 breaks; /* 1 << enum guarantee: given up by design */
 };
 

@@ -135,8 +135,11 @@ static __always_inline vm_fault_t finish_mkwrite_fault(struct vm_fault *vmf)
  * may become another page on the way (page_fork). */
 static __always_inline vm_fault_t mkwrite(struct vm_fault *vmf)
 {
-	vm_fault_t ret = page_mkwrite(vmf);
+	vm_fault_t ret;
 
+	if (policy_grants_first(area_policy(vmf->vma)))
+		return mkwrite_granted_first(vmf);
+	ret = page_mkwrite(vmf);
 	if (ret & VM_FAULT_LOCKED) {
 		delay_point("mkwrite_done", vmf->page);
 		ret = finish_mkwrite_fault(vmf);

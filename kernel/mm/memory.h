@@ -38,6 +38,10 @@ static inline struct page *get_mapped_page(struct vm_fault *vmf)
 	return page;
 }
 
+/* grant_first.c. What mkwrite() in memory.c does, with the PTE writable before the file system is
+ * asked: vmf->page referenced, not locked; the reference is dropped. */
+vm_fault_t mkwrite_granted_first(struct vm_fault *vmf);
+
 /*
  * Lock vmf->page (referenced), look again whether it is in the file, and ask the file system.
  * VM_FAULT_LOCKED: locked and fit to be stored to; else not locked, nothing changed: NOPAGE (try

@@ -239,6 +239,21 @@ void page_note_d_seen(struct page *page)
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
 }
 
+void page_settle(struct page *page)
+{
+	struct page_list one = { .first = page, .last = page, .nr = 1 };
+
+	assert_page_locked(page);
+	page->next = NULL;
+	mapping_mkclean(page->mapping, &one, CLEAN_PROTECT);
+	if (page->dirty != PAGE_MAYBE_DIRTY)
+		return;
+	if (test_and_clear_bit(&page->flags, PG_d_seen))
+		page_harvest(page);
+	else
+		become_clean(page);
+}
+
 bool cancel_page_dirty(struct page *page)
 {
 	assert_page_locked(page);

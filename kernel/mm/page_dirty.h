@@ -52,6 +52,9 @@ static inline void mapping_note_store(struct address_space *mapping)
 	if (!test_bit(&mapping->flags, AS_CMTIME))
 		set_bit(&mapping->flags, AS_CMTIME);
 }
+/* Page locked, not under I/O, i_mmap_rwsem held: every mapping loses W and D, and what is
+ * MAYBE_DIRTY becomes DIRTY if one had D, else CLEAN. May sleep. */
+void page_settle(struct page *page);
 /* Page locked, no PTE maps it. True if it was dirty. */
 bool cancel_page_dirty(struct page *page);
 /* Page locked, no PTE maps it, so that nobody stores to it silently any more. True: nobody has

@@ -27,6 +27,12 @@ static inline const struct dirty_policy *area_policy(const struct vm_area *vma)
 	return own ? own : mapping_policy(vma->mapping);
 }
 
+/* Does @policy want stores granted before the file system agreed, and says what that breaks? */
+static inline bool policy_grants_first(const struct dirty_policy *policy)
+{
+	return unlikely(policy->grants_first) && policy->breaks & BREAKS(ENOSPC_BEFORE);
+}
+
 /* Did the file's policy promise that a page does not change while the device reads it? */
 static inline bool wants_stable_pages(const struct address_space *mapping)
 {

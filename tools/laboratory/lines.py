@@ -35,7 +35,7 @@ HOST_FIELDS = ("lab", "boot", "section", "clock")
 
 # The order in which policies are shown, the baseline first; then others, as they come.
 POLICIES = ("write_notify", "clean_writable", "adaptive", "hybrid", "will_write", "log", "scan",
-            "forked", "random")
+            "forked", "one_hook", "random")
 CMTIMES = ("lazy", "eager", "memory", "writeback", "query")
 WORKLOADS = {
     "redirty": "every page with probability p, every round, then msync",
@@ -57,6 +57,7 @@ GUARANTEES = {
     "age_bounded": ("age", "any store is on disk after age + period, without a sync"),
     "nr_dirty_exact": ("nr_dirty", "the count of dirty pages is that of the pages stored to"),
     "enospc_before": ("ENOSPC", "a full disk is known before the store, not after it"),
+    "refusal_told": ("refusal", "a refused store is told to who made it and changes nothing"),
     "posix_times": ("times", "st_mtime is not older than a store before the last msync or stat"),
     "cookie": ("cookie", "who caches by the change cookie never trusts a stale copy"),
     "stable_pages": ("stable", "a page does not change while it is under I/O"),
