@@ -107,7 +107,7 @@ void page_keep(struct page *page)
 	if (radix_tag_get(&mapping->pages, page->index, TAG_DIRTY))
 		goto out;
 	set_bit(&page->flags, PG_d_seen);
-	radix_tag_set(&mapping->pages, page->index, TAG_TOWRITE);
+	radix_retag(&mapping->pages, page->index, 1 << TAG_TOWRITE, 0);
 	if (!radix_tag_get(&mapping->pages, page->index, TAG_MAYBE)) {
 		set_bit(&page->flags, PG_kept);
 		mapping->has_kept = true;

@@ -69,6 +69,28 @@ static void check_stored(struct stage *s, u64 v)
 	EXPECT(!pte_write(test_pte(s->mm, map)));
 }
 
+/* A page whose write failed is counted already (page_dirty.c): the long way knows that. */
+KTEST_ON_CPU0(mm_fast, declines_while_a_page_is_kept)
+{
+	struct stage s;
+	u64 unwritten;
+
+	if (!begin(&s))
+		return;
+	WRITE_ONCE(map[0], 3);
+	ramblk_fail(s.fs->dev, BIO_WRITE, 0, 7, 1, ~0u, -EIO);
+	EXPECT_EQ(testfs_fsync(s.fs), -EIO);
+	ramblk_fail(s.fs->dev, BIO_WRITE, 0, 0, 0, 0, 0);
+	WRITE_ONCE(map[(PAGES - 1) * SLOTS_PER_PAGE], 3);
+	unwritten = s.fs->mapping.nr_unwritten;
+	EXPECT(!fast(0));
+	WRITE_ONCE(map[0], 4);
+	EXPECT_EQ(s.fs->mapping.nr_unwritten, unwritten);
+	check_stored(&s, 4);
+	EXPECT_EQ(mm_munmap(s.mm, (vaddr_t)map, PAGES * PAGE_SIZE), 0);
+	stage_end(&s);
+}
+
 KTEST_ON_CPU0(mm_fast, counts_and_states_are_those_of_the_long_way)
 {
 	struct stats before;
