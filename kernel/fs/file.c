@@ -253,7 +253,8 @@ void inode_stat(struct inode *inode, struct kstat *st)
 		.ino = inode->ino,
 		.size = READ_ONCE(inode->data.size),
 		.blocks = inode->sb->in_memory ? READ_ONCE(inode->data.pages.nr) * 8 :
-						 READ_ONCE(inode->blocks),
+						 READ_ONCE(inode->blocks) +
+							 READ_ONCE(inode->reserved),
 		.mode = inode->mode,
 		.nlink = READ_ONCE(inode->nlink),
 		.blksize = inode->sb->block_size,

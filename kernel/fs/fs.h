@@ -107,6 +107,7 @@ struct super_operations {
 	 * error. */
 	int (*seal)(struct super_block *sb);
 	void (*put_super)(struct super_block *sb); /* forget @sb->fs; no inode is left */
+	/* @free_blocks: that a store may still be promised. */
 	int (*statfs)(struct super_block *sb, u64 *blocks, u64 *free_blocks);
 };
 
@@ -139,6 +140,7 @@ struct inode {
 	struct file_time atime, mtime, ctime; /* t */
 	u64 version;			      /* t: moves whenever the contents were changed */
 	u64 blocks;			      /* RANK_FS_ALLOC: 512-byte units */
+	u64 reserved; /* RANK_FS_ALLOC: the same, promised to stores; st_blocks counts them */
 	/* a: meta_gen moves with size or blocks, time_gen with times; the synced ones follow
 	 * when all that is on the disk. A flag cannot say it: of two fsyncs, the second must not
 	 * return because the first has taken the flag and is still writing. */

@@ -87,11 +87,12 @@ static u32 blocks_inside(const struct pass *p, const struct page *page)
 		     p->block_shift);
 }
 
-/* Pages for which a block map is asked at once, if they should follow each other. */
-#define MAP_AHEAD 64
+/* Pages that are to be written together, for which a block map is asked at once at most. */
+#define MAP_AHEAD 256
 
-/* Make p->run cover @lblock; asks for as much as @pages more pages may need. */
-static int map_block(struct pass *p, u64 lblock, u32 pages)
+/* Make p->run cover @lblock; asks for @nr blocks from there on, and not for more: where the map finds
+ * blocks for holes, it does so only for what will be written. */
+static int map_block(struct pass *p, u64 lblock, u32 nr)
 {
 	int err;
 
@@ -99,7 +100,7 @@ static int map_block(struct pass *p, u64 lblock, u32 pages)
 		return 0;
 	p->run.nr = 0;
 	submit_pending(p); /* a map may have to be read, and who asks for a bio holds none */
-	err = p->map(p->inode, lblock, pages * p->per_page, &p->run);
+	err = p->map(p->inode, lblock, nr, &p->run);
 	p->run_lblock = lblock;
 	return err;
 }
@@ -109,7 +110,7 @@ static bool is_one_extent(struct pass *p, const struct page *page, u32 pages, u6
 {
 	u64 lblock = page->index * p->per_page, skip;
 
-	if (map_block(p, lblock, pages))
+	if (map_block(p, lblock, pages * p->per_page))
 		return false;
 	skip = lblock - p->run_lblock;
 	if (p->run.nr - skip < p->per_page)
@@ -264,7 +265,7 @@ static int do_parts(struct pass *p, enum bio_op op, struct page *page, u32 end, 
 		u64 skip, block;
 		u32 nr;
 
-		err = map_block(p, lblock + first, 1);
+		err = map_block(p, lblock + first, end - first);
 		if (err)
 			break;
 		skip = lblock + first - p->run_lblock;
@@ -330,26 +331,58 @@ static void read_in_parts(struct pass *p, struct page *page)
 
 /* ---- the two passes ------------------------------------------------------------------------ */
 
+/* How many pages from @page on follow each other in the file and in the list. */
+static u32 neighbours(const struct page *page)
+{
+	u32 n = 1;
+
+	for (; n < MAP_AHEAD && page->next && page->next->index == page->index + 1; n++)
+		page = page->next;
+	return n;
+}
+
+/*
+ * The map has told that @page, which is under writeback and not locked, begins at @block. Truncate
+ * waits for the I/O before it takes that away again. Growth does not: but then the page was cut by
+ * EOF when the pass began, and is not remembered.
+ */
+static void remember_blocks(const struct pass *p, struct page *page, u64 block)
+{
+	if (p->per_page == 1 || (page->index + 1) << PAGE_SHIFT <= p->size)
+		page_set_blocks(page, block);
+}
+
 /* The disk block where @page begins, if all of it lies inside EOF and is one extent; else 0. */
-static u64 find_whole_page(struct pass *p, const struct page *page)
+static u64 find_whole_page(struct pass *p, struct page *page)
 {
 	u64 block;
 
-	if (blocks_inside(p, page) != p->per_page || !is_one_extent(p, page, MAP_AHEAD, &block))
+	if (blocks_inside(p, page) != p->per_page ||
+	    !is_one_extent(p, page, neighbours(page), &block))
 		return 0;
+	if (block)
+		remember_blocks(p, page, block);
 	return block;
 }
 
-/* Is @page known to begin at disk block @block, without asking the map? */
-static inline bool continues(struct pass *p, const struct page *page, u64 block)
+/* Is @page, which has not PG_blocks, known to begin at disk block @block without asking the map? */
+static bool continues_slow(struct pass *p, struct page *page, u64 block)
 {
 	u64 lblock = page->index * p->per_page;
 
+	if (blocks_inside(p, page) != p->per_page || !p->run.nr || !p->run.block ||
+	    lblock < p->run_lblock || lblock + p->per_page > p->run_lblock + p->run.nr ||
+	    p->run.block + (lblock - p->run_lblock) != block)
+		return false;
+	remember_blocks(p, page, block);
+	return true;
+}
+
+static inline bool continues(struct pass *p, struct page *page, u64 block)
+{
 	if (likely(test_bit(&page->flags, PG_blocks)))
 		return page->private == block;
-	return blocks_inside(p, page) == p->per_page && p->run.block && lblock >= p->run_lblock &&
-	       lblock + p->per_page <= p->run_lblock + p->run.nr &&
-	       p->run.block + (lblock - p->run_lblock) == block;
+	return continues_slow(p, page, block);
 }
 
 /*

@@ -14,6 +14,9 @@ struct readahead {
 	unsigned int size; /* pages of the last window */
 };
 
+/* How often a store that finds the disk full is tried, if there may be room after all. */
+#define ENOSPC_TRIES 4
+
 /* Referenced page or NULL. May be not up to date. */
 struct page *find_get_page(struct address_space *mapping, pgoff_t index);
 /* Locked and referenced if it is in the cache, else NULL. May sleep. */

@@ -88,19 +88,38 @@ static __noinline vm_fault_t refuse_mkwrite(struct vm_fault *vmf)
 	return VM_FAULT_SIGBUS;
 }
 
+/* The disk is full, and the page not locked. What others were promised and do not need is looked
+ * for only for a store: a page that is made writable ahead is not worth it. */
+static bool try_again(const struct vm_fault *vmf, unsigned int tries)
+{
+	struct address_space *mapping = vmf->vma->mapping;
+
+	return vmf->error == -ENOSPC && vmf->write && tries < ENOSPC_TRIES &&
+	       mapping->a_ops->make_room && mapping->a_ops->make_room(mapping);
+}
+
 static __noinline vm_fault_t prepare(struct vm_fault *vmf, u64 size)
 {
 	struct address_space *mapping = vmf->vma->mapping;
-	u64 inside = size - (vmf->pgoff << PAGE_SHIFT);
+	struct page *page = vmf->page;
 
 	if (!mapping->a_ops->prepare_write)
 		return VM_FAULT_LOCKED;
-	vmf->error = mapping->a_ops->prepare_write(mapping, vmf->page, 0,
-						   (unsigned int)min(inside, PAGE_SIZE));
-	if (!vmf->error)
-		return VM_FAULT_LOCKED;
-	unlock_page(vmf->page);
-	return VM_FAULT_SIGBUS;
+	for (unsigned int tries = 1;; tries++) {
+		u64 inside = size - (vmf->pgoff << PAGE_SHIFT);
+
+		vmf->error = mapping->a_ops->prepare_write(mapping, page, 0,
+							   (unsigned int)min(inside, PAGE_SIZE));
+		if (!vmf->error)
+			return VM_FAULT_LOCKED;
+		unlock_page(page);
+		if (!try_again(vmf, tries))
+			return vmf->error == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+		lock_page(page);
+		size = READ_ONCE(mapping->size);
+		if (page->mapping != mapping || vmf->pgoff << PAGE_SHIFT >= size)
+			return refuse_mkwrite(vmf);
+	}
 }
 
 /* Hot: the middle of a store's fault. A page that had its blocks found before asks nothing. */

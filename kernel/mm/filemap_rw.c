@@ -165,6 +165,7 @@ static size_t readable(const char *from, size_t n)
 s64 filemap_write(struct address_space *mapping, u64 pos, const void *buf, size_t len)
 {
 	u64 old_size = READ_ONCE(mapping->size);
+	unsigned int tries = 0;
 	size_t done = 0;
 	s64 n = 0;
 
@@ -184,6 +185,9 @@ s64 filemap_write(struct address_space *mapping, u64 pos, const void *buf, size_
 			break;
 		n = write_page(mapping, at, from, want);
 		if (n == -EAGAIN)
+			continue;
+		if (n == -ENOSPC && ++tries < ENOSPC_TRIES && mapping->a_ops->make_room &&
+		    mapping->a_ops->make_room(mapping))
 			continue;
 		if (n < 0)
 			break;

@@ -43,6 +43,7 @@ enum sync_mode {
  * | method		| called by		| locks held				|
  * | readpages		| filemap.c		| page locks of the list (invalidate r)	|
  * | prepare_write	| filemap.c, memory.c	| page (i_rwsem w if from write())	|
+ * | make_room		| filemap.c		| no page (i_rwsem w, mmap_lock r)	|
  * | writepages		| writeback.c		| none; every page has PG_writeback	|
  * | invalidate_page	| truncate.c		| page					|
  * | release_page	| truncate.c, reclaim	| page					|
@@ -65,6 +66,9 @@ struct address_space_operations {
 	 */
 	int (*prepare_write)(struct address_space *mapping, struct page *page, unsigned int from,
 			     unsigned int to);
+	/* prepare_write() has said -ENOSPC: true if it may say something else now, since others did
+	 * not need all that they were promised (rule 96). May write files. NULL: no. */
+	bool (*make_room)(struct address_space *mapping);
 	/*
 	 * Write @pages: PG_writeback set, unlocked, referenced, ascending indices with gaps. The
 	 * callee starts I/O and returns; each page ends by end_page_writeback(), which also drops

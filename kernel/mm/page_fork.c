@@ -48,13 +48,17 @@ static bool may_fork(const struct page *page)
 static void fill_copy(struct page *copy, const struct page *old)
 {
 	const unsigned long kept = 1ul << PG_uptodate | 1ul << PG_blocks | 1ul << PG_used;
+	unsigned long flags;
 
 	memcpy(page_address(copy), page_address(old), PAGE_SIZE);
 	copy->mapping = old->mapping;
 	copy->index = old->index;
-	copy->private = old->private;
+	/* The flags first: whoever finds blocks for the I/O that is under way sets the number and
+	 * then PG_blocks, and holds no page lock (writepages). */
+	flags = READ_ONCE(old->flags) & kept;
+	copy->private = READ_ONCE(old->private);
 	copy->dirty = PAGE_CLEAN;
-	copy->flags |= (READ_ONCE(old->flags) & kept) | 1ul << PG_writeback | 1ul << PG_copy;
+	copy->flags |= flags | 1ul << PG_writeback | 1ul << PG_copy;
 	BUG_ON(!trylock_page(copy));
 	page_get_tree(copy);
 }

@@ -119,9 +119,9 @@ static void block_changes_hands(struct fst_disk *d)
 	file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
 	ASSERT(file);
 	EXPECT(fst_write(file, 0, d->block_size, 1));
+	EXPECT_EQ(vfs_fsync(file, false), 0);
 	EXPECT_EQ(file->inode->ops->bmap(file->inode, 0, &is), 0);
 	EXPECT_EQ(is, was);
-	EXPECT_EQ(vfs_fsync(file, false), 0);
 	EXPECT_EQ(vfs_sync(), 0);
 	file_put(file);
 	expect_after_cut(d, "f", d->block_size, 1);

@@ -75,8 +75,8 @@ KTEST(grant_map, first_write_into_a_hole)
 	first_write(true);
 }
 
-/* A block that was found for a store that did not come holds its last owner's bytes: the page is
- * written over them. */
+/* alloc=fault: a block that was found for a store that did not come holds its last owner's bytes:
+ * the page is written over them. */
 KTEST(grant_map, granted_holes_become_zeros_on_the_disk)
 {
 	struct file *file;
@@ -84,6 +84,7 @@ KTEST(grant_map, granted_holes_become_zeros_on_the_disk)
 	u8 *p, c;
 
 	EXPECT_EQ(args_set("grant", "64"), 0);
+	EXPECT_EQ(args_set("alloc", "fault"), 0);
 	if (!fst_root_is_ext2() || !fst_mkdir(DIR))
 		goto out;
 	/* Bytes for the next owner to find. */
@@ -106,5 +107,6 @@ KTEST(grant_map, granted_holes_become_zeros_on_the_disk)
 	}
 	end(file);
 out:
+	EXPECT_EQ(args_set("alloc", "reserve"), 0);
 	EXPECT_EQ(args_set("grant", "1"), 0);
 }

@@ -7,6 +7,7 @@
  * given back. The disk here is one on which every free block holds JUNK.
  */
 #include "arch/x86_64/uaccess.h"
+#include "kernel/core/args.h"
 #include "kernel/core/sched.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/mmap.h"
@@ -126,19 +127,29 @@ static void read_hole(struct file *file)
 	WRITE_ONCE(file->inode->data.policy, NULL);
 }
 
-static void with_hole(u32 block_size, u64 spare, void (*body)(struct file *file))
+static void with_hole_as(const char *alloc, u32 block_size, u64 spare,
+			 void (*body)(struct file *file))
 {
 	struct fst_disk d;
 	struct file *file;
 
 	if (!fst_disk_make(&d, "holes", DISK_BYTES, block_size, 128))
 		return;
+	EXPECT_EQ(args_set("alloc", alloc), 0);
 	file = make_hole(&d, spare);
 	if (file) {
 		body(file);
 		file_put(file);
 	}
+	EXPECT_EQ(args_set("alloc", "reserve"), 0);
 	fst_disk_end(&d, FST_SOUND);
+}
+
+/* Under alloc=reserve no block is found in the first place, and none must be. */
+static void with_hole(u32 block_size, u64 spare, void (*body)(struct file *file))
+{
+	with_hole_as("reserve", block_size, spare, body);
+	with_hole_as("fault", block_size, spare, body);
 }
 
 KTEST(holes, block_found_for_a_page_that_nobody_stored_to_is_overwritten)

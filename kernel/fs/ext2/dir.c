@@ -177,11 +177,13 @@ static int append_block(struct inode *dir, struct buf **out)
 {
 	struct block_run run;
 	struct buf *b;
-	int err;
+	int err, tries = 0;
 
 	if (dir->data.size + dir->sb->block_size > INT32_MAX)
 		return -ENOSPC;
-	err = ext2_map_alloc(dir, nr_blocks(dir), 1, &run);
+	do {
+		err = ext2_map_alloc(dir, nr_blocks(dir), 1, &run);
+	} while (err == -ENOSPC && ++tries < 3 && ext2_make_room(dir->sb));
 	if (!err)
 		err = bnew(dir->sb->dev, run.block, &b);
 	if (err) {

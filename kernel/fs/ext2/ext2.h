@@ -9,6 +9,8 @@
 #ifndef KERNEL_FS_EXT2_EXT2_H
 #define KERNEL_FS_EXT2_EXT2_H
 
+#include <sys/tree.h>
+
 #include "kernel/block/buf.h"
 #include "kernel/fs/ext2/ondisk.h"
 #include "kernel/fs/fs.h"
@@ -36,9 +38,12 @@ struct ext2_sb {
 	bool *desc_dirty;	      /* a: one per block of descriptors */
 	bool super_dirty;	      /* a */
 	u64 free_blocks, free_inodes; /* a: sums over the groups */
+	u64 reserved_blocks; /* a: of the free ones, promised to stores; reserve.c */
 	u32 next_generation;	      /* a */
 	u32 *scratch[3];	      /* a: contents of indirect blocks, for truncate */
 };
+
+RB_HEAD(ext2_tables, ext2_table);
 
 /* a: sbi->lock   n: namespace   s: when read or made */
 struct ext2_inode_info {
@@ -51,6 +56,10 @@ struct ext2_inode_info {
 	u64 last_lblock;       /* a: block allocated last ... */
 	u32 last_block;	       /* a: ... and where it is; 0: none yet */
 	bool fresh;	       /* n: its slot on the disk holds an older inode's bytes */
+	struct ext2_tables tables;  /* a: those that delayed blocks will be found through */
+	struct ext2_table *last;    /* a: of data pointers, used last; or NULL */
+	u64 hole, hole_end;	    /* a: blocks of the file that have no pointer: known last */
+	u64 reserved;		    /* a: blocks promised to its stores, tables included */
 };
 
 static inline struct ext2_sb *ext2_sb(const struct super_block *sb)
@@ -103,8 +112,9 @@ void ext2_mark_group_locked(struct ext2_sb *sbi, u32 group);
 int ext2_alloc_ino(struct super_block *sb, u32 parent_group, bool dir, u32 *ino);
 void ext2_free_ino(struct super_block *sb, u32 ino, bool dir);
 
-/* --- map.c --- */
-/* The way to one block of a file, as far as it exists. */
+/* --- reserve.c, delayed.c, make_room.c: stores into holes whose blocks are found when the pages are written --- */
+
+/* The way to one block of a file, as far as it exists; map.c. */
 struct ext2_branch {
 	u32 path[4];	      /* index of the pointer at each level; 0 is the inode */
 	u32 depth;	      /* levels in all */
@@ -112,6 +122,48 @@ struct ext2_branch {
 	u32 parent;	      /* block with the pointers of that level; 0: the inode */
 	struct block_run run; /* the answer; a hole if a pointer is missing */
 };
+
+enum ext2_delay { EXT2_PROMISE, EXT2_NO_PROMISE };
+
+/*
+ * Stores to blocks [@lblock, @lblock + @nr) of (part of) a page are about to be let pass: those
+ * that are holes become delayed, and ext2_map_delayed() will find blocks for them. EXT2_PROMISE:
+ * and as much room as they and the indirect blocks on the way will take is put aside first, so that
+ * it finds some (rule 95). *@block: where they are if all exist and lie side by side, else 0.
+ * -ENOSPC, -EIO, -ENOMEM: nothing changed. Idempotent. May sleep; page locked.
+ */
+int ext2_delay(struct inode *inode, u64 lblock, u32 nr, enum ext2_delay how, u64 *block);
+/*
+ * No store to blocks [@first, @end) of the file waits to be written: what was promised to them goes
+ * back. Whole pages: by invalidate_page and release_page. For who takes parts of a page away
+ * (truncate, punch), before it frees blocks; the page has been cleaned and has lost PG_blocks, so
+ * that the next store asks again. The second with the lock held.
+ */
+void ext2_undelay(struct inode *inode, u64 first, u64 end);
+void ext2_undelay_locked(struct inode *inode, u64 first, u64 end);
+/* Blocks that nobody was promised: what may be taken. Lock held. */
+u64 ext2_available_locked(const struct ext2_sb *sbi);
+/* Lock held; @lblock is a hole. How many blocks from it on are delayed, or (*@delayed false) are
+ * not; at most @max. */
+u32 ext2_delayed_run_locked(struct inode *inode, u64 lblock, u32 max, bool *delayed);
+/* Lock held; the hole br->run at @lblock is to be filled. How much of it at once may be taken, what
+ * was promised to it included; 0: no room. */
+u32 ext2_may_fill_locked(struct inode *inode, u64 lblock, const struct ext2_branch *br);
+/* Lock held: blocks [@lblock, @lblock + @nr) have been found, and the tables that @br lacked. */
+void ext2_filled_locked(struct inode *inode, u64 lblock, u32 nr, const struct ext2_branch *br);
+/* Lock held. How many holes there are in [@lblock, @lblock + @nr) of a page, or an error; *@missing:
+ * blocks that filling all of them takes and that were not promised to them. */
+int ext2_count_holes_locked(struct inode *inode, u64 lblock, u32 nr, u32 *missing);
+/*
+ * A store found no room: turn what was promised to other stores into blocks, and take back what
+ * was promised to pages that nobody stored to. True: there is more room now (rule 96). No page
+ * locked; may sleep long.
+ */
+bool ext2_make_room(struct super_block *sb);
+/* Lock held. The first delayed block from *@lblock on; false: there is none. */
+bool ext2_next_delayed_locked(struct inode *inode, u64 *lblock);
+
+/* --- map.c --- */
 /* Lock held. Where up to @max blocks from @lblock on are. */
 int ext2_find_branch_locked(struct inode *inode, u64 lblock, u32 max, struct ext2_branch *br);
 /* map_run_fn: what is there. */
@@ -120,6 +172,8 @@ int ext2_map_run(struct inode *inode, u64 lblock, u32 max, struct block_run *run
 int ext2_map_alloc(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
 /* The same, and what is new holds zeros, on the disk, also after a power cut. */
 int ext2_map_zeroed(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
+/* map_run_fn: a hole that is delayed becomes blocks, others stay. For pages under writeback. */
+int ext2_map_delayed(struct inode *inode, u64 lblock, u32 max, struct block_run *run);
 /* Every hole among the @nr blocks of (part of) a page is filled; -ENOSPC: none was. *@grew: some
  * block is new, whose bytes on the disk are its last owner's until it is written, also after
  * -EIO. */
@@ -149,8 +203,13 @@ void ext2_delete_inode(struct inode *inode);
 void ext2_destroy_inode(struct inode *inode);
 
 /* --- mkwrite.c --- */
+/* Argument alloc=: when blocks are found for a hole. */
+enum ext2_alloc { EXT2_ALLOC_RESERVE, EXT2_ALLOC_FAULT, EXT2_ALLOC_WRITEBACK };
+extern unsigned int ext2_alloc_choice;
 int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigned int from,
 		       unsigned int to);
+void ext2_invalidate_page(struct address_space *mapping, struct page *page);
+int ext2_release_page(struct address_space *mapping, struct page *page);
 /* --- fsync.c --- */
 int ext2_fsync(struct address_space *mapping, pgoff_t first, pgoff_t last, enum sync_mode mode,
 	       enum policy_harvest_why why);

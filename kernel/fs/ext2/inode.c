@@ -310,6 +310,8 @@ void ext2_delete_inode(struct inode *inode)
 
 void ext2_destroy_inode(struct inode *inode)
 {
+	if (inode->fs)
+		ext2_undelay(inode, 0, ~0ul);
 	kfree(inode->fs);
 }
 
@@ -323,13 +325,21 @@ static void ext2_readpages(struct address_space *mapping, struct page_list *page
 static void ext2_writepages(struct address_space *mapping, struct page_list *pages,
 			    struct writeback_control *wbc)
 {
-	pageio_write(mapping, pages, ext2_map_run, wbc->sync);
+	pageio_write(mapping, pages, ext2_map_delayed, wbc->sync);
+}
+
+static bool make_room(struct address_space *mapping)
+{
+	return ext2_make_room(mapping_inode(mapping)->sb);
 }
 
 const struct address_space_operations ext2_a_ops = {
 	.readpages = ext2_readpages,
 	.prepare_write = ext2_prepare_write,
 	.writepages = ext2_writepages,
+	.invalidate_page = ext2_invalidate_page,
+	.release_page = ext2_release_page,
+	.make_room = make_room,
 	.fsync = ext2_fsync,
 	.write_inode = write_inode_if_dirty,
 	.flush_cmtime = inode_flush_cmtime,

@@ -164,7 +164,8 @@ static int take_blocks(struct inode *inode, u64 lblock, const struct ext2_branch
 		       struct taken *t)
 {
 	u32 goal = find_goal(inode, lblock), nr_meta = br->depth - 1 - br->level;
-	int err = 0;
+	u32 want = ext2_may_fill_locked(inode, lblock, br);
+	int err = want ? 0 : -ENOSPC;
 
 	while (t->nr_meta < nr_meta && !err) {
 		err = ext2_alloc_meta_locked(inode->sb, goal, &t->meta[t->nr_meta]);
@@ -172,7 +173,7 @@ static int take_blocks(struct inode *inode, u64 lblock, const struct ext2_branch
 			t->nr_meta++;
 	}
 	if (!err)
-		err = ext2_alloc_data_locked(inode->sb, goal, br->run.nr, &t->data, &t->nr_data);
+		err = ext2_alloc_data_locked(inode->sb, goal, want, &t->data, &t->nr_data);
 	return err;
 }
 
@@ -243,6 +244,7 @@ static int fill_hole(struct inode *inode, u64 lblock, struct ext2_branch *br, en
 		return err;
 	}
 	inode->blocks += (u64)(t.nr_data + t.nr_meta) << (sbi->block_bits - SECTOR_SHIFT);
+	ext2_filled_locked(inode, lblock, t.nr_data, br);
 	info->last_lblock = lblock + t.nr_data - 1;
 	info->last_block = t.data + t.nr_data - 1;
 	br->run = (struct block_run){ .block = t.data, .nr = t.nr_data };
@@ -281,26 +283,26 @@ int ext2_map_zeroed(struct inode *inode, u64 lblock, u32 max, struct block_run *
 	return map_fill(inode, lblock, max, run, FILL_ZEROES);
 }
 
-/* Lock held. Blocks that filling all holes of [@lblock, @end) takes; one chain of indirect blocks
- * leads to them. */
-static int count_missing(struct inode *inode, u64 lblock, u64 end, u32 *missing)
+int ext2_map_delayed(struct inode *inode, u64 lblock, u32 max, struct block_run *run)
 {
+	struct ext2_sb *sbi = ext2_sb(inode->sb);
+	bool delayed = false;
 	struct ext2_branch br;
-	u32 meta = 0;
 	int err;
 
-	*missing = 0;
-	for (; lblock < end; lblock += br.run.nr) {
-		err = ext2_find_branch_locked(inode, lblock, (u32)(end - lblock), &br);
-		if (err)
-			return err;
-		if (br.run.block)
-			continue;
-		*missing += br.run.nr;
-		meta = br.depth - 1 - br.level;
-	}
-	*missing += meta;
-	return 0;
+	delay_point("blocks_not_found_yet", inode);
+	mutex_lock(&sbi->lock);
+	err = ext2_find_branch_locked(inode, lblock, max, &br);
+	if (!err && !br.run.block)
+		br.run.nr = ext2_delayed_run_locked(inode, lblock, br.run.nr, &delayed);
+	if (delayed)
+		err = fill_hole(inode, lblock, &br, FILL_ANYTHING);
+	mutex_unlock(&sbi->lock);
+	if (delayed && !err)
+		inode_mark_meta(inode);
+	if (!err)
+		*run = br.run;
+	return err;
 }
 
 int ext2_map_page(struct inode *inode, u64 lblock, u32 nr, bool *grew)
@@ -309,15 +311,16 @@ int ext2_map_page(struct inode *inode, u64 lblock, u32 nr, bool *grew)
 	u64 end = lblock + nr;
 	struct ext2_branch br;
 	u32 missing;
-	int err;
+	int holes, err;
 
 	*grew = false;
 	mutex_lock(&sbi->lock);
-	err = count_missing(inode, lblock, end, &missing);
+	holes = ext2_count_holes_locked(inode, lblock, nr, &missing);
+	err = min(holes, 0);
 	/* Refused before anything is taken: a block that no store follows keeps its old bytes. */
-	if (!err && missing > sbi->free_blocks)
+	if (!err && missing > ext2_available_locked(sbi))
 		err = -ENOSPC;
-	for (; !err && missing && lblock < end; lblock += br.run.nr) {
+	for (; !err && holes && lblock < end; lblock += br.run.nr) {
 		err = ext2_find_branch_locked(inode, lblock, (u32)(end - lblock), &br);
 		if (!err && !br.run.block) {
 			err = fill_hole(inode, lblock, &br, FILL_ANYTHING);

@@ -156,7 +156,7 @@ static int ext2_statfs(struct super_block *sb, u64 *blocks, u64 *free_blocks)
 
 	mutex_lock(&sbi->lock);
 	*blocks = sbi->es.blocks_count;
-	*free_blocks = sbi->free_blocks;
+	*free_blocks = ext2_available_locked(sbi);
 	mutex_unlock(&sbi->lock);
 	return 0;
 }

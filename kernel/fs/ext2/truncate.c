@@ -204,6 +204,7 @@ static int free_range(struct inode *inode, u64 from, u64 to)
 	u64 blocks;
 
 	mutex_lock(&sbi->lock);
+	ext2_undelay_locked(inode, from, to);
 	free_blocks(&p);
 	info->last_block = 0;
 	blocks = p.freed << (sbi->block_bits - SECTOR_SHIFT);
