@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 
+#include "kernel/core/delay.h"
 #include "kernel/fs/ext2/ext2.h"
 
 u32 ext2_block_path(const struct ext2_sb *sbi, u64 lblock, u32 path[4])
