@@ -4,6 +4,7 @@
  * back (rules 94 to 97; seeds P10, P15).
  */
 #include "kernel/core/stat.h"
+#include "kernel/lib/falloc.h"
 #include "tests/fs/alloc_test.h"
 
 #define MIB (1ul << 20)
@@ -102,6 +103,71 @@ static void truncate_gives_back(struct fst_disk *d)
 KTEST(alloc, r95_truncate_gives_back)
 {
 	alloc_on_each_shape("reserve", 1 * MIB, truncate_gives_back);
+}
+
+static int punch(const struct fst_disk *d, struct file *file, u64 lblock)
+{
+	return vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			     (s64)(lblock * d->block_size), d->block_size);
+}
+
+/* rule 95: a table whose last pointer goes is freed; what is delayed below it needs it again. */
+static void freed_table_is_owed(struct fst_disk *d)
+{
+	u64 start = alloc_free(d), far = second(d) + ptrs(d);
+	struct file *file = alloc_sparse(d, "f", far + 16);
+
+	if (!file)
+		return;
+	write_block(d, file, far + 8, 3);
+	EXPECT_EQ(vfs_fsync(file, false), 0);
+	write_block(d, file, far, 1);
+	EXPECT_EQ(punch(d, file, far + 8), 0);
+	EXPECT_EQ(start - alloc_free(d), 3);
+	EXPECT_EQ(alloc_reserved(d), 3);
+	alloc_audit(d);
+	/* The same where the file's end cuts it off. */
+	write_block(d, file, far + 8, 1);
+	EXPECT_EQ(vfs_fsync(file, false), 0);
+	EXPECT_EQ(punch(d, file, far), 0);
+	write_block(d, file, far, 1);
+	EXPECT_EQ(vfs_ftruncate(file, (far + 1) * d->block_size), 0);
+	EXPECT_EQ(alloc_reserved(d), 3);
+	alloc_audit(d);
+	EXPECT_EQ(vfs_fsync(file, false), 0);
+	EXPECT_EQ(punch(d, file, far), 0);
+	EXPECT_EQ(alloc_free(d), start);
+	file_put(file);
+}
+
+KTEST(alloc, r95_freed_table_is_put_aside_again)
+{
+	alloc_on_each_shape("reserve", 1 * MIB, freed_table_is_owed);
+}
+
+/* Room had ahead takes nothing from stores that were let pass, and counts theirs once. */
+static void fallocate_beside_promises(struct fst_disk *d)
+{
+	u64 per_page = PAGE_SIZE / d->block_size;
+	struct file *file = alloc_sparse(d, "f", 40 * per_page);
+
+	if (!file)
+		return;
+	alloc_fill(d, "filler", 20 * per_page + 1);
+	EXPECT(fst_write(file, 0, 10 * PAGE_SIZE, 1));
+	EXPECT_EQ(vfs_fallocate(file, 0, 10 * PAGE_SIZE, 20 * PAGE_SIZE), -ENOSPC);
+	EXPECT_EQ(vfs_fallocate(file, 0, 0, 20 * PAGE_SIZE), 0);
+	EXPECT_EQ(alloc_reserved(d), 0);
+	alloc_audit(d);
+	EXPECT_EQ(vfs_fsync(file, false), 0);
+	EXPECT(fst_check(file, 0, 10 * PAGE_SIZE, 1));
+	EXPECT(fst_check_zero(file, 10 * PAGE_SIZE, 10 * PAGE_SIZE));
+	file_put(file);
+}
+
+KTEST(alloc, r95_fallocate_beside_promises)
+{
+	alloc_on_each_shape("reserve", 1 * MIB, fallocate_beside_promises);
 }
 
 /* rule 97: nothing is put aside for blocks that exist. */

@@ -3,6 +3,7 @@
  * test_alloc_random.c - whatever is done to files full of holes, in whatever order and under
  * whatever alloc= and policy: what was let pass is there, and the room comes back (rule 95).
  */
+#include "kernel/lib/falloc.h"
 #include "kernel/mm/policy.h"
 #include "tests/fs/alloc_test.h"
 
@@ -96,6 +97,20 @@ static void cut(struct chaos *c, struct sparse *s)
 			s->is[i] = 0;
 }
 
+/* A hole of some blocks around a spot. */
+static void punch(struct chaos *c, struct sparse *s)
+{
+	u64 bs = c->d->block_size, start = s->pos[pick(c, SPOTS)] & ~(bs - 1);
+	u64 len = (1 + pick(c, 6)) * bs;
+
+	EXPECT_EQ(vfs_fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (s64)start,
+				(s64)len),
+		  0);
+	for (int i = 0; i < SPOTS; i++)
+		if (s->pos[i] >= start && s->pos[i] < start + len)
+			s->is[i] = 0;
+}
+
 static void look(struct chaos *c, struct sparse *s)
 {
 	u64 size = fst_size(s->file);
@@ -143,7 +158,7 @@ static void step(struct chaos *c)
 		EXPECT_EQ(vfs_unlink(fst_path(c->d, s->name)), 0);
 		open_new(c, s);
 		break;
-	case 7:
+	case 7: punch(c, s); break;
 	case 8:
 	case 9: write(c, s); break;
 	default: store(c, s); break;

@@ -94,14 +94,14 @@ u32 ext2_delayed_run_locked(struct inode *inode, u64 lblock, u32 max, bool *dela
 	return equal_bits(t->bits, bit, min(max, t->nr - bit));
 }
 
-/* Of the tables that @br lacks, those that were promised. */
-static u32 promised_tables(struct inode *inode, u64 lblock, const struct ext2_branch *br)
+/* Of the tables that @br lacks, the @nr lowest: how many were promised? */
+static u32 promised_tables(struct inode *inode, u64 lblock, const struct ext2_branch *br, u32 nr)
 {
 	u32 n = 0;
 
 	if (RB_EMPTY(&ext2_info(inode)->tables))
 		return 0;
-	for (u32 level = 0; level < br->depth - 1 - br->level; level++) {
+	for (u32 level = 0; level < nr; level++) {
 		const struct ext2_table *t = ext2_table(inode, lblock, br, level);
 
 		n += t && t->promised;
@@ -109,10 +109,29 @@ static u32 promised_tables(struct inode *inode, u64 lblock, const struct ext2_br
 	return n;
 }
 
+static u32 promised_data(struct inode *inode, u64 lblock, u32 nr)
+{
+	struct ext2_table *t = ext2_leaf(inode, lblock);
+	u32 n = 0;
+
+	if (!t)
+		return 0;
+	for (u32 i = 0, bit = (u32)(lblock - t->first); i < nr; i++)
+		n += bitmap_test(promised_bits(t), bit + i);
+	return n;
+}
+
+u32 ext2_promised_locked(struct inode *inode, u64 lblock, const struct ext2_branch *br, u32 tables)
+{
+	return promised_data(inode, lblock, br->run.nr) +
+	       promised_tables(inode, lblock, br, tables);
+}
+
 u32 ext2_may_fill_locked(struct inode *inode, u64 lblock, const struct ext2_branch *br)
 {
 	u64 room = ext2_available_locked(ext2_sb(inode->sb));
-	u32 tables = br->depth - 1 - br->level - promised_tables(inode, lblock, br);
+	u32 missing = br->depth - 1 - br->level;
+	u32 tables = missing - promised_tables(inode, lblock, br, missing);
 	struct ext2_table *t = ext2_leaf(inode, lblock);
 	u32 nr = br->run.nr;
 
@@ -161,28 +180,45 @@ void ext2_filled_locked(struct inode *inode, u64 lblock, u32 nr, const struct ex
 
 int ext2_count_holes_locked(struct inode *inode, u64 lblock, u32 nr, u32 *missing)
 {
+	u32 tables = 0, promised, holes = 0;
 	u64 end = lblock + nr, at;
 	struct ext2_branch br;
-	u32 tables = 0;
-	int holes = 0;
 
 	*missing = 0;
 	for (at = lblock; at < end; at += br.run.nr) {
-		const struct ext2_table *t = ext2_leaf(inode, at);
 		int err = ext2_find_branch_locked(inode, at, (u32)(end - at), &br);
 
 		if (err)
 			return err;
 		if (br.run.block)
 			continue;
-		holes += (int)br.run.nr;
-		for (u64 i = at; i < at + br.run.nr; i++)
-			*missing += !t || !bitmap_test(t->bits + nr_words(t), i - t->first);
+		holes += br.run.nr;
+		*missing += br.run.nr - promised_data(inode, at, br.run.nr);
 		/* One chain of tables leads to all blocks of a page. */
-		tables = br.depth - 1 - br.level - promised_tables(inode, at, &br);
+		tables = br.depth - 1 - br.level;
+		promised = promised_tables(inode, at, &br, tables);
+		tables -= promised;
 	}
 	*missing += tables;
-	return holes;
+	return (int)holes;
+}
+
+void ext2_tables_freed_locked(struct inode *inode, u64 lblock)
+{
+	struct ext2_branch br;
+
+	if (RB_EMPTY(&ext2_info(inode)->tables) ||
+	    ext2_find_branch_locked(inode, lblock, 1, &br))
+		return;
+	for (u32 level = 0; level + 1 < br.depth - br.level; level++) {
+		struct ext2_table *t = ext2_table(inode, lblock, &br, level);
+
+		if (!t || !t->on_disk)
+			continue;
+		t->on_disk = false;
+		t->promised = t->needs;
+		ext2_put_aside(inode, t->promised);
+	}
 }
 
 bool ext2_next_delayed_locked(struct inode *inode, u64 *lblock)

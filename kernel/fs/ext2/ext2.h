@@ -112,7 +112,7 @@ void ext2_mark_group_locked(struct ext2_sb *sbi, u32 group);
 int ext2_alloc_ino(struct super_block *sb, u32 parent_group, bool dir, u32 *ino);
 void ext2_free_ino(struct super_block *sb, u32 ino, bool dir);
 
-/* --- reserve.c, delayed.c, make_room.c: stores into holes whose blocks are found when the pages are written --- */
+/* --- reserve.c, delayed.c, make_room.c: blocks that are found when the page is written --- */
 
 /* The way to one block of a file, as far as it exists; map.c. */
 struct ext2_branch {
@@ -151,6 +151,13 @@ u32 ext2_delayed_run_locked(struct inode *inode, u64 lblock, u32 max, bool *dela
 u32 ext2_may_fill_locked(struct inode *inode, u64 lblock, const struct ext2_branch *br);
 /* Lock held: blocks [@lblock, @lblock + @nr) have been found, and the tables that @br lacked. */
 void ext2_filled_locked(struct inode *inode, u64 lblock, u32 nr, const struct ext2_branch *br);
+/* Lock held; br->run is a hole. Of it and of the @tables lowest tables that @br lacks: how many
+ * blocks were promised? */
+u32 ext2_promised_locked(struct inode *inode, u64 lblock, const struct ext2_branch *br, u32 tables);
+/* Lock held: tables on the way to @lblock may have been freed, in the same hold of the lock, since
+ * they had no pointer left. Where a delayed block hangs from one its room is put aside again: there
+ * is at least as much as was freed. */
+void ext2_tables_freed_locked(struct inode *inode, u64 lblock);
 /* Lock held. How many holes there are in [@lblock, @lblock + @nr) of a page, or an error; *@missing:
  * blocks that filling all of them takes and that were not promised to them. */
 int ext2_count_holes_locked(struct inode *inode, u64 lblock, u32 nr, u32 *missing);

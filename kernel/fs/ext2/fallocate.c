@@ -83,15 +83,17 @@ static u32 new_tables(const struct ext2_branch *br, const struct ext2_branch *la
 /* Lock held. -ENOSPC if filling all holes of [@lblock, @end) takes more than there is. */
 static int check_room(struct inode *inode, u64 lblock, u64 end)
 {
-	u64 room = ext2_sb(inode->sb)->free_blocks, missing = 0;
+	u64 room = ext2_available_locked(ext2_sb(inode->sb)), missing = 0;
 	struct ext2_branch br, last = { .depth = 0 };
+	u32 tables;
 	int err = 0;
 
 	for (; lblock < end && !err; lblock += br.run.nr) {
 		err = ext2_find_branch_locked(inode, lblock, (u32)min(end - lblock, MAX_RUN), &br);
 		if (err || br.run.block)
 			continue;
-		missing += br.run.nr + new_tables(&br, &last);
+		tables = new_tables(&br, &last);
+		missing += br.run.nr + tables - ext2_promised_locked(inode, lblock, &br, tables);
 		last = br;
 		if (missing > room)
 			err = -ENOSPC;

@@ -206,6 +206,9 @@ static int free_range(struct inode *inode, u64 from, u64 to)
 	mutex_lock(&sbi->lock);
 	ext2_undelay_locked(inode, from, to);
 	free_blocks(&p);
+	/* Those that an end cuts through, and that had nothing else. */
+	ext2_tables_freed_locked(inode, from);
+	ext2_tables_freed_locked(inode, to - 1);
 	info->last_block = 0;
 	blocks = p.freed << (sbi->block_bits - SECTOR_SHIFT);
 	inode->blocks -= min(blocks, inode->blocks);
