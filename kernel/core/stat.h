@@ -108,8 +108,7 @@
 	X(BLOCKS_FREED, "blocks_freed", "ext2/balloc.c")                                           \
 	X(BLOCKS_ZEROED, "blocks_zeroed", "ext2/fallocate.c: zeros written ahead of any store")    \
 	X(BLOCKS_RESERVED, "blocks_reserved", "ext2/reserve.c: promised to stores into holes")     \
-	X(RESERVATIONS_CONVERTED, "reservations_converted",                                        \
-	  "ext2/delayed.c: promised, and found")                                                   \
+	X(RESERVATIONS_CONVERTED, "reservations_converted", "ext2/delayed.c: promised, and found") \
 	X(RESERVATIONS_RETURNED, "reservations_returned",                                          \
 	  "ext2/delayed.c: promised, and given back")                                              \
 	X(ENOSPC_RETRIES, "enospc_retries", "ext2/make_room.c: a full disk had room after all")    \

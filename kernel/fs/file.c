@@ -252,9 +252,9 @@ void inode_stat(struct inode *inode, struct kstat *st)
 	*st = (struct kstat){
 		.ino = inode->ino,
 		.size = READ_ONCE(inode->data.size),
-		.blocks = inode->sb->in_memory ? READ_ONCE(inode->data.pages.nr) * 8 :
-						 READ_ONCE(inode->blocks) +
-							 READ_ONCE(inode->reserved),
+		.blocks = inode->sb->in_memory ?
+				  READ_ONCE(inode->data.pages.nr) * 8 :
+				  READ_ONCE(inode->blocks) + READ_ONCE(inode->reserved),
 		.mode = inode->mode,
 		.nlink = READ_ONCE(inode->nlink),
 		.blksize = inode->sb->block_size,

@@ -90,8 +90,8 @@ static u32 blocks_inside(const struct pass *p, const struct page *page)
 /* Pages that are to be written together, for which a block map is asked at once at most. */
 #define MAP_AHEAD 256
 
-/* Make p->run cover @lblock; asks for @nr blocks from there on, and not for more: where the map finds
- * blocks for holes, it does so only for what will be written. */
+/* Make p->run cover @lblock; asks for @nr blocks from there on, and not for more: where the map
+ * finds blocks for holes, it does so only for what will be written. */
 static int map_block(struct pass *p, u64 lblock, u32 nr)
 {
 	int err;

@@ -118,9 +118,7 @@ static vm_fault_t grant_address(struct vm_fault *vmf, pgoff_t last, enum grant_p
 static vm_fault_t grant_table(struct vm_area *vma, vaddr_t start, vaddr_t end,
 			      enum grant_patience how, int *error)
 {
-	struct vm_fault vmf = { .vma = vma,
-				.addr = start,
-				.write = how == GRANT_INSIST };
+	struct vm_fault vmf = { .vma = vma, .addr = start, .write = how == GRANT_INSIST };
 	pte_t *table = make_tables(&vma->mm->pgt, start);
 	pgoff_t last = vma_pgoff(vma, end - PAGE_SIZE);
 	vm_fault_t ret = VM_FAULT_NOPAGE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_alloc.c - alloc=: room that is put aside for stores into holes is put aside exactly, and comes
- * back (rules 94 to 97; seeds P10, P15).
+ * test_alloc.c - alloc=: room that is put aside for stores into holes is put aside exactly, and
+ * comes back (rules 94 to 97; seeds P10, P15).
  */
 #include "kernel/core/stat.h"
 #include "kernel/lib/falloc.h"
@@ -9,7 +9,8 @@
 
 #define MIB (1ul << 20)
 
-/* Pointers of an indirect block, and the first block of the file behind the first and second tree. */
+/* Pointers of an indirect block; and the first block of the file behind the first tree, and behind
+ * the second. */
 static u64 ptrs(const struct fst_disk *d)
 {
 	return d->block_size / 4;
@@ -202,8 +203,8 @@ KTEST(alloc, r97_existing_blocks_are_overwritten_on_a_full_disk)
 
 /* --- a store that is let pass has its room, whoever else wants it --- */
 
-/* rule 94: one page after the other until it is refused; all that was let pass is on the disk, and the
- * disk is full to the last block. */
+/* rule 94: one page after the other until it is refused; all that was let pass is on the disk, and
+ * the disk is full to the last block. */
 static void every_block_can_be_had(struct fst_disk *d)
 {
 	u64 per_page = PAGE_SIZE / d->block_size, pages = 80, stored = 0;
@@ -279,8 +280,8 @@ KTEST(alloc, parts_of_a_page)
 	fst_disk_end(&d, FST_SOUND);
 }
 
-/* A file that is stored to in order through a mapping lies in one piece, whatever its blocks' tables
- * are. */
+/* A file that is stored to in order through a mapping lies in one piece, whatever its blocks'
+ * tables are. */
 static void one_extent(struct fst_disk *d)
 {
 	struct file *file = alloc_sparse(d, "f", 2 * MIB / d->block_size);

@@ -12,7 +12,7 @@
 #define SPOTS  20
 #define ROUNDS 400
 
-/* Bytes of a file that are stored to: one in each of some blocks, chosen around the ends of tables. */
+/* Bytes of a file that are stored to: one in each of some blocks, around the ends of tables. */
 struct sparse {
 	struct file *file;
 	u8 *map;
@@ -37,8 +37,9 @@ static u64 pick(struct chaos *c, u64 n)
 static void choose_spots(struct chaos *c, struct sparse *s)
 {
 	u64 ptrs = c->d->block_size / 4, second = 12 + ptrs, third = second + ptrs * ptrs;
-	const u64 near[] = { 0, 4, 12, second, second + ptrs, second + 9 * ptrs, third,
-			     third + ptrs * ptrs };
+	const u64 near[] = {
+		0, 4, 12, second, second + ptrs, second + 9 * ptrs, third, third + ptrs * ptrs
+	};
 
 	for (int i = 0; i < SPOTS; i++)
 		s->pos[i] = (near[(u64)i % ARRAY_SIZE(near)] + pick(c, 4)) * c->d->block_size +

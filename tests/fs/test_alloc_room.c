@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_alloc_room.c - a full disk that has room after all (rule 96), and one that breaks between the
- * promise and the block.
+ * test_alloc_room.c - a full disk that has room after all (rule 96), and one that breaks between
+ * the promise and the block.
  */
 #include "kernel/core/stat.h"
 #include "kernel/mm/policy.h"

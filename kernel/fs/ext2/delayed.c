@@ -207,8 +207,7 @@ void ext2_tables_freed_locked(struct inode *inode, u64 lblock)
 {
 	struct ext2_branch br;
 
-	if (RB_EMPTY(&ext2_info(inode)->tables) ||
-	    ext2_find_branch_locked(inode, lblock, 1, &br))
+	if (RB_EMPTY(&ext2_info(inode)->tables) || ext2_find_branch_locked(inode, lblock, 1, &br))
 		return;
 	for (u32 level = 0; level + 1 < br.depth - br.level; level++) {
 		struct ext2_table *t = ext2_table(inode, lblock, &br, level);

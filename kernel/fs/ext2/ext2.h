@@ -38,7 +38,7 @@ struct ext2_sb {
 	bool *desc_dirty;	      /* a: one per block of descriptors */
 	bool super_dirty;	      /* a */
 	u64 free_blocks, free_inodes; /* a: sums over the groups */
-	u64 reserved_blocks; /* a: of the free ones, promised to stores; reserve.c */
+	u64 reserved_blocks;	      /* a: of the free ones, promised to stores; reserve.c */
 	u32 next_generation;	      /* a */
 	u32 *scratch[3];	      /* a: contents of indirect blocks, for truncate */
 };
@@ -47,19 +47,19 @@ RB_HEAD(ext2_tables, ext2_table);
 
 /* a: sbi->lock   n: namespace   s: when read or made */
 struct ext2_inode_info {
-	u32 block[EXT2_NPTRS]; /* a */
-	u32 flags;	       /* n */
-	u32 dtime;	       /* set once */
-	u32 file_acl;	       /* s */
-	u32 generation;	       /* s */
-	u32 group;	       /* s: where its inode is, and its data shall be */
-	u64 last_lblock;       /* a: block allocated last ... */
-	u32 last_block;	       /* a: ... and where it is; 0: none yet */
-	bool fresh;	       /* n: its slot on the disk holds an older inode's bytes */
-	struct ext2_tables tables;  /* a: those that delayed blocks will be found through */
-	struct ext2_table *last;    /* a: of data pointers, used last; or NULL */
-	u64 hole, hole_end;	    /* a: blocks of the file that have no pointer: known last */
-	u64 reserved;		    /* a: blocks promised to its stores, tables included */
+	u32 block[EXT2_NPTRS];	   /* a */
+	u32 flags;		   /* n */
+	u32 dtime;		   /* set once */
+	u32 file_acl;		   /* s */
+	u32 generation;		   /* s */
+	u32 group;		   /* s: where its inode is, and its data shall be */
+	u64 last_lblock;	   /* a: block allocated last ... */
+	u32 last_block;		   /* a: ... and where it is; 0: none yet */
+	bool fresh;		   /* n: its slot on the disk holds an older inode's bytes */
+	struct ext2_tables tables; /* a: those that delayed blocks will be found through */
+	struct ext2_table *last;   /* a: of data pointers, used last; or NULL */
+	u64 hole, hole_end;	   /* a: blocks of the file that have no pointer: known last */
+	u64 reserved;		   /* a: blocks promised to its stores, tables included */
 };
 
 static inline struct ext2_sb *ext2_sb(const struct super_block *sb)
@@ -158,8 +158,8 @@ u32 ext2_promised_locked(struct inode *inode, u64 lblock, const struct ext2_bran
  * they had no pointer left. Where a delayed block hangs from one its room is put aside again: there
  * is at least as much as was freed. */
 void ext2_tables_freed_locked(struct inode *inode, u64 lblock);
-/* Lock held. How many holes there are in [@lblock, @lblock + @nr) of a page, or an error; *@missing:
- * blocks that filling all of them takes and that were not promised to them. */
+/* Lock held. How many holes there are in [@lblock, @lblock + @nr) of a page, or an error;
+ * *@missing: blocks that filling all of them takes and that were not promised to them. */
 int ext2_count_holes_locked(struct inode *inode, u64 lblock, u32 nr, u32 *missing);
 /*
  * A store found no room: turn what was promised to other stores into blocks, and take back what

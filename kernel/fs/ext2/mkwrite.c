@@ -15,16 +15,16 @@
  * reserve	room is put aside, the page's		refused: SIGBUS, -ENOSPC (E3)
  *		writeback finds blocks, in runs
  * fault	blocks are found			refused (E2)
- * writeback	nothing: writeback finds blocks		let pass, and lost: the next sync is told (E1)
+ * writeback	nothing: writeback finds blocks		let pass and lost; a sync is told (E1)
  *
  * Changed at any time: what was promised stays promised, what was not is not.
  *
  * A block that is found holds its last owner's bytes until the page is written over them (rule
  * 104). Under `fault` the page is dirty from then on, whether or not the store comes. Else the page
- * is on its way to the disk already. Readers get the cached page in either case. What a machine finds
- * after its power failed between the two is not promised (no journal): the pointer may be on the disk
- * and the bytes not, for as long as the page's I/O takes; under `fault`, for as long as the page is
- * dirty.
+ * is on its way to the disk already. Readers get the cached page in either case. What a machine
+ * finds after its power failed between the two is not promised (no journal): the pointer may be on
+ * the disk and the bytes not, for as long as the page's I/O takes; under `fault`, for as long as
+ * the page is dirty.
  */
 #include <errno.h>
 
@@ -107,8 +107,7 @@ int ext2_prepare_write(struct address_space *mapping, struct page *page, unsigne
  * blocks do not become delayed meanwhile. */
 static bool may_be_delayed(const struct inode *inode, const struct page *page)
 {
-	return !test_bit(&page->flags, PG_blocks) &&
-	       READ_ONCE(ext2_info(inode)->tables.rbh_root);
+	return !test_bit(&page->flags, PG_blocks) && READ_ONCE(ext2_info(inode)->tables.rbh_root);
 }
 
 void ext2_invalidate_page(struct address_space *mapping, struct page *page)

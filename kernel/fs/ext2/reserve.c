@@ -224,7 +224,8 @@ static int find_holes(struct inode *inode, u64 lblock, u32 nr, struct ext2_branc
 }
 
 /* The holes @holes << @shift of word @word of @t become delayed. */
-static int delay(struct inode *inode, struct ext2_table *t, u32 word, u64 holes, enum ext2_delay how)
+static int delay(struct inode *inode, struct ext2_table *t, u32 word, u64 holes,
+		 enum ext2_delay how)
 {
 	u64 *delayed = &t->bits[word], *promised = &promised_bits(t)[word];
 	u64 more = how == EXT2_PROMISE ? holes & ~*promised : 0;
@@ -290,4 +291,3 @@ int ext2_delay(struct inode *inode, u64 lblock, u32 nr, enum ext2_delay how, u64
 	mutex_unlock(&sbi->lock);
 	return err;
 }
-
