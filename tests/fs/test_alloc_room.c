@@ -35,7 +35,7 @@ struct scene {
 	u64 per_page;
 };
 
-/* PAGES pages of one file may be stored to, none but the first was, and the disk is full by that. */
+/* PAGES pages of one file may be stored to, only the first was, and the disk is full by that. */
 static bool begin(struct scene *s, struct fst_disk *d)
 {
 	u8 c;
