@@ -30,10 +30,11 @@ bool wbs_begin(struct wbs *s, const char *wberr)
 	EXPECT_EQ(args_set("wberr", wberr), 0);
 	writeback_park(&s->disk.dev->wb);
 	s->file = wbs_open(s, O_RW | FS_O_CREAT);
-	if (s->file && fst_write(s->file, 0, WBS_PAGES * PAGE_SIZE, s->version) && find_blocks(s)) {
+	if (s->file && fst_write(s->file, 0, WBS_PAGES * PAGE_SIZE, s->version)) {
 		EXPECT_EQ(vfs_fsync(s->file, false), 0);
 		EXPECT_EQ(vfs_sync(), 0);
-		return true;
+		if (find_blocks(s))
+			return true;
 	}
 	wbs_end(s, FST_DAMAGED);
 	return false;
