@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "arch/x86_64/uaccess.h"
+#include "kernel/core/args.h"
 #include "kernel/fs/fs.h"
 #include "kernel/mm/kmalloc.h"
 #include "tests/ktest.h"
@@ -83,8 +84,8 @@ static u64 on_disk(const struct mapped *m, u64 page)
 	return v;
 }
 
-/* msync says so once; what else was stored is on the disk; the old bytes of the bad block are
- * too. */
+/* msync says so at each attempt, and once it may drop the page no more; what else was stored is on
+ * the disk; the old bytes of the bad block are too. */
 KTEST_FLAGS(fault_injection, file_write_error, KTEST_MANUAL)
 {
 	struct mm *mm = current_thread()->mm;
@@ -97,7 +98,11 @@ KTEST_FLAGS(fault_injection, file_write_error, KTEST_MANUAL)
 	EXPECT_EQ(on_disk(&m, BAD - 1), 0xd1d1000000000000ul + BAD - 1);
 	EXPECT_EQ(on_disk(&m, BAD), expected(BAD));
 	EXPECT_EQ(on_disk(&m, BAD + 1), 0xd1d1000000000000ul + BAD + 1);
+	EXPECT_EQ(mm_msync(mm, m.va, PAGES * PAGE_SIZE, MS_SYNC), -EIO);
+	EXPECT_EQ(args_set("wberr", "drop"), 0);
+	EXPECT_EQ(mm_msync(mm, m.va, PAGES * PAGE_SIZE, MS_SYNC), -EIO);
 	EXPECT_EQ(mm_msync(mm, m.va, PAGES * PAGE_SIZE, MS_SYNC), 0);
+	EXPECT_EQ(args_set("wberr", "keep"), 0);
 	/* The file system goes on. */
 	EXPECT_EQ(probe_store8(word_of(&m, 0), 1), 0);
 	EXPECT_EQ(mm_msync(mm, m.va, PAGE_SIZE, MS_SYNC), 0);
