@@ -117,3 +117,17 @@ int vfs_fallocate(struct file *file, int mode, s64 offset, s64 len)
 					       (end - 1) >> PAGE_SHIFT, SYNC_FULL, HARVEST_FSYNC);
 	return err;
 }
+
+int file_vma_remove(struct vm_area *vma, u64 start, u64 end)
+{
+	struct file *file = vma->file;
+	int err;
+
+	/* The area may go with the lock, which comes after i_rwsem. */
+	file_get(file);
+	up_read(&vma->mm->mmap_lock);
+	err = vfs_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (s64)start,
+			    (s64)(end - start));
+	file_put(file);
+	return err;
+}

@@ -286,6 +286,7 @@ int vfs_bmap(struct file *file, u64 pos, sector_t *sector);
 /* For vm_operations: an area holds a reference on its file. */
 void file_vma_open(struct vm_area *vma);
 void file_vma_close(struct vm_area *vma);
+int file_vma_remove(struct vm_area *vma, u64 start, u64 end); /* fallocate.c */
 int file_vma_fsync(const struct vm_area *vma, pgoff_t first, pgoff_t last);
 const char *file_vma_name(const struct vm_area *vma);
 

@@ -255,6 +255,7 @@ static const struct vm_operations ram_vm_ops = {
 	.close = file_vma_close,
 	.name = file_vma_name,
 	.fault = filemap_fault,
+	.remove = file_vma_remove,
 	.fsync = file_vma_fsync,
 };
 

@@ -34,6 +34,7 @@
 #define MADV_SEQUENTIAL	    2 /* and with this much of what follows */
 #define MADV_WILLNEED	    3 /* reading starts now */
 #define MADV_DONTNEED	    4 /* private pages are forgotten, shared ones unmapped */
+#define MADV_REMOVE	    9
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 /* dirtybit's own: the policies decide what they mean (seeds P24, P25). */

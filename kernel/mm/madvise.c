@@ -166,6 +166,51 @@ static int advise_pages(struct mm *mm, vaddr_t start, vaddr_t end,
 	return err ? err : at < end ? -ENOMEM : hole;
 }
 
+/* --- giving up --- */
+
+/* May all of [start, end) be given up? mmap_lock held. Errors as in Linux's manual. */
+static int may_remove(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	while (start < end) {
+		struct vm_area *vma = find_vma(mm, start);
+
+		if (!vma)
+			return -ENOMEM;
+		if (vma->flags & VM_LOCKED || !vma->ops || !vma->ops->remove)
+			return -EINVAL;
+		if ((vma->flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
+			return -EACCES;
+		start = vma->end;
+	}
+	return 0;
+}
+
+/* The file is asked with no lock held; so each area is looked up again. */
+static int remove_range(struct mm *mm, vaddr_t start, vaddr_t end)
+{
+	while (start < end) {
+		struct vm_area *vma;
+		vaddr_t stop;
+		u64 at;
+		int err;
+
+		down_read(&mm->mmap_lock);
+		err = may_remove(mm, start, end);
+		if (err) {
+			up_read(&mm->mmap_lock);
+			return err;
+		}
+		vma = find_vma(mm, start);
+		stop = min(end, vma->end);
+		at = vma_pgoff(vma, start) << PAGE_SHIFT;
+		err = vma->ops->remove(vma, at, at + (stop - start));
+		if (err)
+			return err;
+		start = stop;
+	}
+	return 0;
+}
+
 /* --- the calls --- */
 
 static int mark_for(int advice, struct marks *marks)
@@ -187,6 +232,7 @@ static int mark_for(int advice, struct marks *marks)
 	case MADV_WILL_WRITE: marks->set = VM_ASKED; return 0;
 	case MADV_WILLNEED:
 	case MADV_DONTNEED:
+	case MADV_REMOVE:
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE: return 0;
 	}
@@ -217,6 +263,8 @@ int mm_madvise(struct mm *mm, vaddr_t addr, u64 len, int advice)
 	}
 	if (advice == MADV_DONTNEED || advice == MADV_WILLNEED)
 		return advise_pages(mm, addr, end, advice == MADV_DONTNEED ? dont_need : will_need);
+	if (advice == MADV_REMOVE)
+		return remove_range(mm, addr, end);
 	err = mark_range(mm, addr, end, &marks);
 	if (!err && advice == MADV_WILL_WRITE)
 		err = fill_range(mm, addr, end, FILL_WILL_WRITE);

@@ -46,6 +46,7 @@ struct vm_fault {
  * | fsync	 | none			 | yes		| [first, last] (pages) of the file	  |
  * |		 |			 |		| durable (SYNC_DATA), or the error that  |
  * |		 |			 |		| vma->file is to be told of		  |
+ * | remove	 | mmap_lock r, dropped	 | yes		| these pages of the file are a hole      |
  */
 struct vm_operations {
 	void (*open)(struct vm_area *vma);  /* the area was duplicated or split */
@@ -53,6 +54,9 @@ struct vm_operations {
 	vm_fault_t (*fault)(struct vm_fault *vmf);
 	/* vmf->page is referenced, not locked. NULL: no notice wanted (P3 of seeds). */
 	vm_fault_t (*page_mkwrite)(struct vm_fault *vmf);
+	/* Give up bytes [@start, @end) of the file, as fallocate() does. 0 or an error. NULL: it
+	 * cannot be asked for. */
+	int (*remove)(struct vm_area *vma, u64 start, u64 end);
 	/* msync(MS_SYNC). Of @vma only @file is looked at: it may be gone from its space. NULL:
 	 * there is nothing to make durable. */
 	int (*fsync)(const struct vm_area *vma, pgoff_t first, pgoff_t last);

@@ -184,6 +184,55 @@ KTEST(punch, growing_under_a_sync_wipes_nothing_out)
 	fst_on_each_shape(1 * MIB, byte_by_byte);
 }
 
+static u8 byte_of(struct file *file, u64 pos)
+{
+	u8 c = 0xff;
+
+	EXPECT_EQ(vfs_pread(file, &c, 1, pos), 1);
+	return c;
+}
+
+/* madvise(MADV_REMOVE): a locked page anywhere in the range, and nothing is changed, as for any
+ * other bad input. fallocate() does not ask who has locked what. */
+static void by_madvise(struct fst_disk *d)
+{
+	struct file *file = fst_open(fst_path(d, "f"), O_RW | FS_O_CREAT);
+	vaddr_t at, private;
+	struct mm *mm;
+	u8 *map;
+
+	EXPECT(file && fst_write(file, 0, 65536, 1));
+	for (u32 p = 0; p < 16; p++)
+		EXPECT_EQ(vfs_pwrite(file, "s", 1, p * 4096), 1);
+	map = fst_map(file, 0, 65536, PROT_READ | PROT_WRITE);
+	at = (vaddr_t)map;
+	mm = current_thread()->mm; /* fst_map() has entered it */
+	EXPECT_EQ(vfs_mmap(mm, 0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0, &private), 0);
+	EXPECT_EQ(mm_mlock(mm, at + 5 * 4096, 4096), 0);
+	EXPECT_EQ(mm_madvise(mm, at, 65536, MADV_REMOVE), -EINVAL);
+	EXPECT_EQ(mm_madvise(mm, at + 5 * 4096, 1, MADV_REMOVE), -EINVAL);
+	EXPECT_EQ(mm_madvise(mm, at + 1, 4096, MADV_REMOVE), -EINVAL);
+	EXPECT_EQ(mm_madvise(mm, private, 4096, MADV_REMOVE), -EACCES);
+	for (u32 p = 0; p < 16; p++)
+		EXPECT_EQ(byte_of(file, p * 4096), 's');
+	EXPECT_EQ(mm_madvise(mm, at + 4096, 3 * 4096, MADV_REMOVE), 0);
+	for (u32 p = 0; p < 16; p++)
+		EXPECT_EQ(byte_of(file, p * 4096), p >= 1 && p < 4 ? 0 : 's');
+	EXPECT_EQ(vfs_fallocate(file, PUNCH, 5 * 4096, 4096), 0);
+	EXPECT_EQ(byte_of(file, 5 * 4096), 0);
+	EXPECT_EQ(mm_munlock(mm, at, 65536), 0);
+	EXPECT_EQ(mm_madvise(mm, at, 65536, MADV_REMOVE), 0);
+	EXPECT_EQ(fst_stat(fst_path(d, "f")).blocks, 0);
+	EXPECT_EQ(mm_munmap(mm, private, 8192), 0);
+	fst_unmap(map, 65536);
+	file_put(file);
+}
+
+KTEST(punch, by_madvise_but_not_over_locked_pages)
+{
+	fst_on_each_shape(1 * MIB, by_madvise);
+}
+
 /* --- times, and files in memory --- */
 
 KTEST(punch, times_move)

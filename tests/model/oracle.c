@@ -63,9 +63,9 @@ void oracle_stored(struct oracle *o, u64 slot, u64 value, u32 epoch)
 
 /* --- truncation --- */
 
-void oracle_cut_begin(struct oracle *o, u64 first)
+void oracle_cut_begin(struct oracle *o, u64 first, u64 end)
 {
-	for (u64 s = first; s < o->nr_slots; s++) {
+	for (u64 s = first; s < end; s++) {
 		u32 epoch = o->epoch[s];
 		u64 done;
 
@@ -78,9 +78,9 @@ void oracle_cut_begin(struct oracle *o, u64 first)
 	}
 }
 
-void oracle_cut_end(struct oracle *o, u64 first)
+void oracle_cut_end(struct oracle *o, u64 first, u64 end)
 {
-	for (u64 s = first; s < o->nr_slots; s++)
+	for (u64 s = first; s < end; s++)
 		(void)atomic_xchg(&o->epoch[s], o->epoch[s] + 1);
 }
 

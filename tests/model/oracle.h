@@ -32,6 +32,8 @@
  *    A judge who finds another epoch at (c) than at (a), or an odd one, asks I5 alone; of the disk
  *    nothing, for the block may be another's by now.
  *
+ * Punching and zeroing do the same to a part in the middle.
+ *
  * Numbers have 40 bits, epochs 24.
  */
 #ifndef TESTS_MODEL_ORACLE_H
@@ -63,11 +65,12 @@ u64 oracle_next(struct oracle *o, u64 slot, u32 *epoch);
 /* The store of @value is in the file: call it only then. */
 void oracle_stored(struct oracle *o, u64 slot, u64 value, u32 epoch);
 
-/* --- one thread that truncates --- */
+/* --- one thread at a time that truncates or punches --- */
 
-/* Before the file shrinks to @first slots; after it is as long as before. */
-void oracle_cut_begin(struct oracle *o, u64 first);
-void oracle_cut_end(struct oracle *o, u64 first);
+/* Before slots [@first, @end) are given up: the file shrinks to @first (@end is nr_slots), or there
+ * is punched or zeroed; and after that, when the file is as long as before. */
+void oracle_cut_begin(struct oracle *o, u64 first, u64 end);
+void oracle_cut_end(struct oracle *o, u64 first, u64 end);
 
 /* --- a judge --- */
 

@@ -13,6 +13,7 @@
 #include "arch/x86_64/uaccess.h"
 #include "kernel/core/clock.h"
 #include "kernel/core/sched.h"
+#include "kernel/lib/falloc.h"
 #include "tests/ktest.h"
 
 #define HOT_RUNS  STRESS_THREADS /* where a quarter of all stores go */
@@ -310,14 +311,14 @@ static void cut_anywhere(struct worker *w)
 	u64 first = draw(w, 2) ? draw(w, STRESS_SLOTS) :
 				 STRESS_SLOTS - 1 - draw(w, STRESS_SLOTS / 8);
 
-	oracle_cut_begin(&w->stress->oracle, first);
+	oracle_cut_begin(&w->stress->oracle, first, STRESS_SLOTS);
 	truncate(w, first);
 	if (draw(w, 2))
 		sleep_ns(draw(w, 200) * NSEC_PER_USEC);
 	if (draw(w, 2))
 		truncate(w, first + draw(w, STRESS_SLOTS - first));
 	truncate(w, STRESS_SLOTS);
-	oracle_cut_end(&w->stress->oracle, first);
+	oracle_cut_end(&w->stress->oracle, first, STRESS_SLOTS);
 }
 
 /* Through a run of ours, while nobody else makes the file grow. A run is longer than a block may
@@ -332,13 +333,13 @@ static void cut_own_run(struct worker *w)
 		slot = cut;
 	store_slot(w, slot); /* its page is dirty and writable now, if it is mapped */
 	down_write(&w->stress->growing);
-	oracle_cut_begin(&w->stress->oracle, cut);
+	oracle_cut_begin(&w->stress->oracle, cut, STRESS_SLOTS);
 	truncate(w, cut);
 	tell_end(w, cut);
 	if (draw(w, 2))
 		sleep_ns(draw(w, 500) * NSEC_PER_USEC);
 	store_behind_end(w, slot);
-	oracle_cut_end(&w->stress->oracle, cut);
+	oracle_cut_end(&w->stress->oracle, cut, STRESS_SLOTS);
 	up_write(&w->stress->growing);
 	judge_old_end(w, slot);
 }
@@ -356,6 +357,51 @@ static void op_cut(struct worker *w)
 	w->count[NR_CUTS]++;
 }
 
+/* --- parts in the middle --- */
+
+/* A part, large or small, half of the time whole pages. */
+static u64 draw_part(struct worker *w, u64 *nr)
+{
+	u64 first = draw(w, STRESS_SLOTS);
+
+	*nr = 1 + draw(w, min(STRESS_SLOTS - first, 1ul << draw(w, 14)));
+	if (draw(w, 2)) {
+		first &= ~(ORACLE_PAGE_SLOTS - 1);
+		*nr = min(ALIGN_UP(*nr, ORACLE_PAGE_SLOTS), STRESS_SLOTS - first);
+	}
+	return first;
+}
+
+/* What was stored there is gone; the file's end stays where it is. */
+static void op_give_up(struct worker *w)
+{
+	struct stress *s = w->stress;
+	u64 nr, first = draw_part(w, &nr);
+	int mode = draw(w, 3) ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+
+	mutex_lock(&s->cutting);
+	oracle_cut_begin(&s->oracle, first, first + nr);
+	EXPECT_EQ(vfs_fallocate(s->file, mode | FALLOC_FL_KEEP_SIZE, (s64)(first * ORACLE_SLOT),
+				(s64)(nr * ORACLE_SLOT)),
+		  0);
+	oracle_cut_end(&s->oracle, first, first + nr);
+	mutex_unlock(&s->cutting);
+	w->count[NR_GIVEN_UP]++;
+}
+
+/* Room changes no byte; but the file may grow to it, as by a write. */
+static void op_allocate(struct worker *w)
+{
+	u64 nr, first = draw_part(w, &nr);
+
+	down_read(&w->stress->growing);
+	EXPECT_EQ(vfs_fallocate(w->stress->file, 0, (s64)(first * ORACLE_SLOT),
+				(s64)(nr * ORACLE_SLOT)),
+		  0);
+	up_read(&w->stress->growing);
+	w->count[NR_ALLOCATED]++;
+}
+
 /* --- the mix --- */
 
 static const struct {
@@ -366,7 +412,7 @@ static const struct {
 	{ op_store, 120, false }, { op_load, 20, false },  { op_read, 10, false },
 	{ op_write, 10, false },  { op_msync, 10, false }, { op_async, 4, false },
 	{ op_fsync, 3, false },	  { op_kick, 3, false },   { op_remap, 5, false },
-	{ op_cut, 5, true },
+	{ op_cut, 5, true },	  { op_give_up, 5, true }, { op_allocate, 2, true },
 };
 
 static void any_op(struct worker *w)

@@ -49,6 +49,8 @@ enum stress_count {
 	NR_KICKS,
 	NR_REMAPS,
 	NR_CUTS,
+	NR_GIVEN_UP,
+	NR_ALLOCATED,
 	NR_JUDGED,
 	NR_JUDGED_ON_DISK,
 	NR_STRESS_COUNTS
@@ -75,11 +77,11 @@ struct stress {
 	char path[64];	    /* c */
 	struct file *file;  /* c */
 	struct blkdev *dev; /* c: under the file's file system */
-	bool truncates;	    /* c: workers truncate, too */
+	bool truncates;	    /* c: workers truncate, punch, zero and allocate, too */
 	u64 max_ops;	    /* c: of each worker; 0: until the time is over */
 	ktime_t end;	    /* c */
 	struct oracle oracle;
-	struct mutex cutting; /* one truncation at a time */
+	struct mutex cutting; /* one truncation or punch at a time */
 	struct rwsem growing; /* who holds it to write knows where the end of the file is */
 	/* a: how often << 32 | first slot of the pages that lie behind the end for certain, or all
 	 * ones: none do. From before an access to after it the same: it must be refused. */

@@ -352,5 +352,6 @@ const struct vm_operations ext2_vm_ops = {
 	.name = file_vma_name,
 	.fault = filemap_fault,
 	.page_mkwrite = filemap_page_mkwrite,
+	.remove = file_vma_remove,
 	.fsync = file_vma_fsync,
 };
