@@ -78,8 +78,9 @@ struct inode_operations {
 	/* i_rwsem w, after truncate_setsize(): free blocks beyond @size. */
 	int (*truncate)(struct inode *inode, u64 size);
 	/* i_rwsem w: the holes among bytes [@start, @end), which may lie behind EOF, get room that
-	 * holds zeros, also after a power cut at any time (rule 104). -ENOSPC: nothing changed;
-	 * else some may have it. NULL: fallocate() is not for this file system. */
+	 * holds zeros, also after a power cut at any time (rule 104). -ENOSPC: nothing changed,
+	 * unless others took at that moment the room that was seen; else some may have it. NULL:
+	 * fallocate() is not for this file system. */
 	int (*allocate)(struct inode *inode, u64 start, u64 end);
 	/* i_rwsem w, between pagecache_hole_begin() and _end(). The blocks wholly inside
 	 * [@start, @end) become free; or those that are there become zeros. NULL: the cached pages

@@ -7,6 +7,7 @@
  * Locks: invalidate_lock (read) while a page is brought in; returns with the page locked.
  * Key fact: truncation publishes the size before it drops pages, each under its lock. So who holds
  *        the page lock and has seen mapping and size agree may install a PTE (rules 6, 98; B15).
+ *        Who gives up a part in the middle cannot say so by the size: punch.c has the table.
  */
 #include <sys/errno.h>
 

@@ -3,6 +3,8 @@
  * test_fallocate.c - room, holes and zeros in the middle of a file: what is seen, what is on the
  * disk, what is refused (rules 98, 103, 104).
  */
+#include <fcntl.h>
+
 #include "kernel/core/stat.h"
 #include "kernel/lib/falloc.h"
 #include "kernel/mm/vmap.h"
@@ -345,4 +347,55 @@ KTEST(fallocate, errors_of_the_manual)
 	EXPECT(fst_check(file, 0, 10000, 1));
 	file_put(file);
 	fst_remove("/t_falloc");
+}
+
+/* ftruncate(2): the same ones, and -EINVAL where nothing can be stored. */
+KTEST(fallocate, errors_of_ftruncate)
+{
+	static const struct {
+		u64 size;
+		int err;
+	} bad[] = {
+		{ (u64)INT64_MAX + 1, -EINVAL },
+		{ ~0ul, -EINVAL },
+		{ INT64_MAX, -EFBIG },
+		{ 1ul << 50, -EFBIG },
+	};
+	struct kstat before, after;
+	struct file *file, *reader;
+
+	if (!fst_root_is_ext2() || !fst_mkdir("/t_falloc"))
+		return;
+	file = fst_open("/t_falloc/f", O_RW | FS_O_CREAT);
+	ASSERT(file);
+	EXPECT(fst_write(file, 0, 10000, 1));
+	before = fst_stat("/t_falloc/f");
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
+		EXPECT_EQ(vfs_ftruncate(file, bad[i].size), bad[i].err);
+	reader = fst_open("/t_falloc/f", O_RD);
+	EXPECT_EQ(vfs_ftruncate(reader, 5), -EINVAL);
+	file_put(reader);
+	reader = fst_open("/t_falloc", O_RD);
+	EXPECT_EQ(vfs_ftruncate(reader, 5), -EINVAL);
+	file_put(reader);
+	after = fst_stat("/t_falloc/f");
+	EXPECT_EQ(memcmp(&before, &after, sizeof(after)), 0);
+	file_put(file);
+	fst_remove("/t_falloc");
+}
+
+/* What a program calls: errno, or the error itself. */
+KTEST(fallocate, errors_of_descriptors)
+{
+	static const struct {
+		int fd, err;
+	} bad[] = { { -1, EBADF }, { 1 << 30, EBADF }, { 1, ENODEV } };
+
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		errno = 0;
+		EXPECT_EQ(posix_fallocate(bad[i].fd, 0, 1), bad[i].err);
+		EXPECT_EQ(errno, 0);
+		EXPECT_EQ(fallocate(bad[i].fd, 0, 0, 1), -1);
+		EXPECT_EQ(errno, bad[i].err);
+	}
 }

@@ -240,3 +240,102 @@ KTEST_ON_CPU0(mm_truncate, read_error_changes_nothing)
 	EXPECT_EQ(v, 5);
 	stage_end(&s);
 }
+
+/* --- growing: T stands before the new size is seen --- */
+
+struct growth {
+	struct stage s;
+	struct gate gate;
+	struct job t;
+};
+
+static int grow_job(void *arg)
+{
+	struct growth *g = arg;
+
+	return testfs_truncate(g->s.fs, PAGE_SIZE);
+}
+
+static bool begin_growth(struct growth *g)
+{
+	if (!stage_begin(&g->s, 1))
+		return false;
+	EXPECT_EQ(testfs_truncate(g->s.fs, HALF), 0);
+	return true;
+}
+
+static void stop_before_size(struct growth *g)
+{
+	gate_arm(&g->gate, "grow_before_size", &g->s.fs->mapping);
+	job_start(&g->t, 0, NULL, grow_job, g);
+	gate_wait(&g->gate);
+}
+
+/* The store behind the old end is in the file, in memory and on the disk. */
+static void end_growth(struct growth *g)
+{
+	u64 v = 0;
+
+	EXPECT_EQ(remote_load(&g->s.w, g->s.map + SLOT(HALF), &v), 0);
+	EXPECT_EQ(v, 7);
+	EXPECT_EQ(testfs_fsync(g->s.fs), 0);
+	EXPECT_EQ(testfs_platter(g->s.fs, 0, SLOT(HALF)), 7);
+	stage_end(&g->s);
+}
+
+/* A store to the page that straddles the end waits for the size, and has a block then. */
+KTEST_ON_CPU0(mm_truncate, store_while_the_file_grows)
+{
+	struct growth g;
+
+	if (!begin_growth(&g))
+		return;
+	EXPECT_EQ(remote_store(&g.s.w, g.s.map, 1), 0);
+	stop_before_size(&g);
+	remote_try_store(&g.s.w, g.s.map + SLOT(HALF), 7);
+	gate_disarm(&g.gate);
+	EXPECT_EQ(job_end(&g.t), 0);
+	EXPECT_EQ(remote_wait(&g.s.w), 0);
+	end_growth(&g);
+}
+
+/* The page comes in while the file grows: not with the old size, or nobody would protect it. */
+KTEST_ON_CPU0(mm_truncate, page_comes_while_the_file_grows)
+{
+	struct growth g;
+
+	if (!begin_growth(&g))
+		return;
+	testfs_drop_clean(g.s.fs);
+	stop_before_size(&g);
+	remote_try_store(&g.s.w, g.s.map, 1);
+	gate_disarm(&g.gate);
+	EXPECT_EQ(job_end(&g.t), 0);
+	EXPECT_EQ(remote_wait(&g.s.w), 0);
+	EXPECT_EQ(remote_store(&g.s.w, g.s.map + SLOT(HALF), 7), 0);
+	end_growth(&g);
+}
+
+/* B38c: K is about to zero the tail for the disk, as far as the size it knows says, and leaves the
+ * page writable. The size must not grow before it has. */
+KTEST_ON_CPU0(mm_truncate, tail_is_zeroed_before_the_file_grows)
+{
+	struct growth g;
+	struct job k;
+
+	if (!begin_growth(&g))
+		return;
+	g.s.fs->mapping.policy = &test_policy_clear_d;
+	EXPECT_EQ(remote_store(&g.s.w, g.s.map, 1), 0);
+	gate_arm(&g.gate, "mkclean_before_decide", NULL);
+	job_start(&k, 0, NULL, testfs_fsync_job, g.s.fs);
+	gate_wait(&g.gate);
+	job_start(&g.t, 0, NULL, grow_job, &g);
+	EXPECT(job_settles(&g.t));
+	EXPECT_EQ(g.s.fs->mapping.size, HALF);
+	gate_disarm(&g.gate);
+	EXPECT_EQ(job_end(&g.t), 0);
+	EXPECT_EQ(remote_store(&g.s.w, g.s.map + SLOT(HALF), 7), 0);
+	EXPECT_EQ(job_end(&k), 0);
+	end_growth(&g);
+}

@@ -144,14 +144,14 @@ static void tell(const struct stress *s)
 		   s->nr_workers, s->nr_spaces, (unsigned long)sum[NR_STORES],
 		   (unsigned long)sum[NR_LOADS], (unsigned long)sum[NR_REFUSED],
 		   (unsigned long)sum[NR_READS], (unsigned long)sum[NR_WRITES]);
-	ktest_note(
-		"%lu msyncs, %lu async, %lu fsyncs, %lu flusher kicks, %lu remaps, "
-		"%lu truncations, %lu punched or zeroed, %lu allocated; judged %lu slots in memory, %lu on disk",
-		(unsigned long)sum[NR_MSYNCS], (unsigned long)sum[NR_ASYNCS],
-		(unsigned long)sum[NR_FSYNCS], (unsigned long)sum[NR_KICKS],
-		(unsigned long)sum[NR_REMAPS], (unsigned long)sum[NR_CUTS],
-		(unsigned long)sum[NR_GIVEN_UP], (unsigned long)sum[NR_ALLOCATED],
-		(unsigned long)sum[NR_JUDGED], (unsigned long)sum[NR_JUDGED_ON_DISK]);
+	ktest_note("%lu msyncs, %lu async, %lu fsyncs, %lu flusher kicks, %lu remaps, "
+		   "%lu truncations, %lu punched or zeroed, %lu allocated; "
+		   "judged %lu slots in memory, %lu on disk",
+		   (unsigned long)sum[NR_MSYNCS], (unsigned long)sum[NR_ASYNCS],
+		   (unsigned long)sum[NR_FSYNCS], (unsigned long)sum[NR_KICKS],
+		   (unsigned long)sum[NR_REMAPS], (unsigned long)sum[NR_CUTS],
+		   (unsigned long)sum[NR_GIVEN_UP], (unsigned long)sum[NR_ALLOCATED],
+		   (unsigned long)sum[NR_JUDGED], (unsigned long)sum[NR_JUDGED_ON_DISK]);
 	EXPECT(sum[NR_STORES] && sum[NR_JUDGED]);
 }
 
