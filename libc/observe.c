@@ -195,6 +195,7 @@ const char *db_guarantee_name(int g)
 		[GUARANTEE_THROTTLED] = "throttled",
 		[GUARANTEE_GONE_IS_GONE] = "gone_is_gone",
 		[GUARANTEE_DIRECT_COHERENT] = "direct_coherent",
+		[GUARANTEE_PROTECTION] = "protection",
 	};
 
 	return g >= 0 && g < NR_GUARANTEES ? names[g] : NULL;

@@ -28,6 +28,7 @@ const struct lab_guarantee lab_guarantees[] = {
 	{ "throttled", "limit", try_throttled },
 	{ "gone_is_gone", "gone", try_gone_is_gone },
 	{ "direct_coherent", "direct", try_direct_coherent },
+	{ "protection", "protect", try_protection },
 	{ NULL, NULL, NULL },
 };
 

@@ -50,6 +50,7 @@ void try_no_hot_fault(struct verdict *v);
 void try_throttled(struct verdict *v);
 void try_gone_is_gone(struct verdict *v);
 void try_direct_coherent(struct verdict *v);
+void try_protection(struct verdict *v);
 /* Not promises of a policy, but of dio=. */
 void try_dio_ordered(struct verdict *v);
 void try_dio_slots(struct verdict *v);

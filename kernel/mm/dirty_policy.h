@@ -115,6 +115,7 @@ enum guarantee {
 	GUARANTEE_THROTTLED,	/* pages that may be dirty stay below the limit */
 	GUARANTEE_GONE_IS_GONE, /* what was punched out or cut off never comes back */
 	GUARANTEE_DIRECT_COHERENT, /* ordered stores and direct I/O see each other, dio=coherent */
+	GUARANTEE_PROTECTION,	   /* no store passes mprotect; none is lost by it, mremap, fork */
 	NR_GUARANTEES
 };
 

@@ -65,6 +65,7 @@ GUARANTEES = {
     "throttled": ("throttle", "pages that may be dirty stay below the limit"),
     "gone_is_gone": ("gone", "what was punched out, zeroed or cut off never comes back"),
     "direct_coherent": ("direct", "ordered stores and direct I/O see each other"),
+    "protection": ("protect", "no store passes mprotect; none is lost by mremap, DONTNEED, fork"),
 }
 # Arguments whose values promise something under every policy: apps/lab/axes.c.
 AXES = {
