@@ -140,5 +140,8 @@ void bench_raw_close(int raw);
 /* Ask PTEs for stores to the file that nobody was told of, and do nothing else: how many there
  * were, or -1 where that cannot be asked. */
 int64_t bench_harvest(int fd);
+/* Take up to so many unused pages out of the page cache, here and now: how many left; -1 where that
+ * cannot be asked. */
+int64_t bench_reclaim(size_t pages);
 
 #endif

@@ -183,6 +183,11 @@ int64_t bench_harvest(int fd)
 	return db_harvest(fd);
 }
 
+int64_t bench_reclaim(size_t pages)
+{
+	return (int64_t)db_reclaim(pages);
+}
+
 int bench_will_write(void *addr, size_t len)
 {
 	return madvise(addr, len, MADV_WILL_WRITE);

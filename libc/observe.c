@@ -20,6 +20,7 @@
 #include "kernel/mm/page_alloc.h"
 #include "kernel/mm/page_dirty.h"
 #include "kernel/mm/policy.h"
+#include "kernel/mm/reclaim.h"
 #include "kernel/mm/throttle.h"
 #include "kernel/mm/writeback.h"
 #include "libc/libc.h"
@@ -196,6 +197,7 @@ const char *db_guarantee_name(int g)
 		[GUARANTEE_GONE_IS_GONE] = "gone_is_gone",
 		[GUARANTEE_DIRECT_COHERENT] = "direct_coherent",
 		[GUARANTEE_PROTECTION] = "protection",
+		[GUARANTEE_RECLAIM] = "reclaim",
 	};
 
 	return g >= 0 && g < NR_GUARANTEES ? names[g] : NULL;
@@ -273,6 +275,11 @@ void db_memory(struct db_memory *m)
 void db_memory_reset_peak(void)
 {
 	nr_maybe_peak_reset();
+}
+
+uint64_t db_reclaim(uint64_t pages)
+{
+	return reclaim_pages(pages, 2 * reclaim_revolution(), RECLAIM_UNUSED);
 }
 
 int db_dirty_fd(int fd, struct db_dirty *d)

@@ -29,6 +29,7 @@ const struct lab_guarantee lab_guarantees[] = {
 	{ "gone_is_gone", "gone", try_gone_is_gone },
 	{ "direct_coherent", "direct", try_direct_coherent },
 	{ "protection", "protect", try_protection },
+	{ "reclaim", "reclaim", try_reclaim },
 	{ NULL, NULL, NULL },
 };
 

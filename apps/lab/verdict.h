@@ -48,6 +48,7 @@ void try_cookie(struct verdict *v);
 void try_stable_pages(struct verdict *v);
 void try_no_hot_fault(struct verdict *v);
 void try_throttled(struct verdict *v);
+void try_reclaim(struct verdict *v);
 void try_gone_is_gone(struct verdict *v);
 void try_direct_coherent(struct verdict *v);
 void try_protection(struct verdict *v);

@@ -283,6 +283,11 @@ int64_t bench_harvest(int fd)
 	return -1;
 }
 
+int64_t bench_reclaim(size_t pages)
+{
+	return -1;
+}
+
 int bench_will_write(void *addr, size_t len)
 {
 	errno = ENOSYS;

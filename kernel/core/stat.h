@@ -65,6 +65,7 @@
 	X(RECLAIM_USED, "reclaim_used", "reclaim.c: of them left, for they were used")             \
 	X(RECLAIM_UNMAPPED, "reclaim_unmapped", "reclaim.c: PTEs removed")                         \
 	X(RECLAIM_DIRTY_SKIPPED, "reclaim_dirty_skipped", "reclaim.c: left, to be written first")  \
+	X(TABLES_RECLAIMED, "tables_reclaimed", "reclaim_tables.c: page tables found empty")       \
 	X(OBJECTS_SHRUNK, "objects_shrunk", "shrinker.c: objects that caches gave back")           \
 	X(DIRECT_RECLAIMS, "direct_reclaims", "kreclaimd.c: allocations that made room")           \
 	X(OOM, "oom", "kreclaimd.c: allocations that found no room in the end")                    \

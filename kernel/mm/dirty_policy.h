@@ -116,6 +116,7 @@ enum guarantee {
 	GUARANTEE_GONE_IS_GONE, /* what was punched out or cut off never comes back */
 	GUARANTEE_DIRECT_COHERENT, /* ordered stores and direct I/O see each other, dio=coherent */
 	GUARANTEE_PROTECTION,	   /* no store passes mprotect; none is lost by it, mremap, fork */
+	GUARANTEE_RECLAIM, /* a page that left memory comes back with what was stored to it */
 	NR_GUARANTEES
 };
 

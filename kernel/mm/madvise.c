@@ -8,8 +8,9 @@
  *        (mmap.c).
  * Locks: mmap_lock (write) to mark areas; then, a leaf table at a time, mmap_lock (read) to fill
  *        them, so that others come in between and throttling waits with no lock held (rule 12).
- * Key fact: pages are never taken away for lack of memory. So a page that was brought in for
- *        mlock() stays until it is unmapped or cut off the file.
+ * Key fact: reclaim looks at VM_LOCKED under pgtable.lock before it takes a PTE away. mlock() marks
+ *        its areas first, and then looks under the same lock at each address whether the page is
+ *        there: what it finds stays until it is unmapped or cut off the file, or munlock().
  */
 #include <sys/errno.h>
 

@@ -21,6 +21,9 @@ static int area_cmp(const struct vm_area *a, const struct vm_area *b)
 
 RB_GENERATE(vm_area_tree, vm_area, link, area_cmp);
 
+static TAILQ_HEAD(, mm) all_mms = TAILQ_HEAD_INITIALIZER(all_mms);
+static struct spinlock all_mms_lock = { .rank = RANK_INODE_LIST, .name = "all_mms" };
+
 struct mm *mm_create(void)
 {
 	struct mm *mm = kzalloc(sizeof(*mm));
@@ -34,6 +37,9 @@ struct mm *mm_create(void)
 	rwsem_init(&mm->mmap_lock, "mmap_lock", RANK_MMAP_LOCK);
 	RB_INIT(&mm->areas);
 	mm->refs = 1;
+	spin_lock(&all_mms_lock);
+	TAILQ_INSERT_TAIL(&all_mms, mm, all_link);
+	spin_unlock(&all_mms_lock);
 	return mm;
 }
 
@@ -42,12 +48,39 @@ void mm_get(struct mm *mm)
 	atomic_inc(&mm->refs);
 }
 
+/* False: its last user is gone, and it is about to leave the list. */
+static bool get_living(struct mm *mm)
+{
+	int refs = READ_ONCE(mm->refs);
+
+	while (refs && !atomic_cas(&mm->refs, refs, refs + 1))
+		refs = READ_ONCE(mm->refs);
+	return refs;
+}
+
+struct mm *mm_next(struct mm *prev)
+{
+	struct mm *mm;
+
+	spin_lock(&all_mms_lock);
+	mm = prev ? TAILQ_NEXT(prev, all_link) : TAILQ_FIRST(&all_mms);
+	while (mm && !get_living(mm))
+		mm = TAILQ_NEXT(mm, all_link);
+	spin_unlock(&all_mms_lock);
+	if (prev)
+		mm_put(prev);
+	return mm;
+}
+
 void mm_put(struct mm *mm)
 {
 	struct vm_area *vma;
 
 	if (!atomic_dec_and_test(&mm->refs))
 		return;
+	spin_lock(&all_mms_lock);
+	TAILQ_REMOVE(&all_mms, mm, all_link);
+	spin_unlock(&all_mms_lock);
 	down_write(&mm->mmap_lock);
 	while ((vma = RB_MIN(vm_area_tree, &mm->areas)))
 		area_remove(vma);

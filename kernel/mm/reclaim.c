@@ -36,9 +36,10 @@
 #include "kernel/mm/unmap.h"
 #include "kernel/mm/writeback.h"
 
-#define CHUNK	   64	/* frames that a hand goes over at once */
-#define BATCH	   256	/* pages unmapped under one shootdown at most */
-#define SCAN_BATCH 1024 /* frames passed for one shootdown, if it finds little */
+#define CHUNK_ORDER 6
+#define CHUNK	    (1ul << CHUNK_ORDER) /* frames that a hand goes over at once */
+#define BATCH	    256			 /* pages unmapped under one shootdown at most */
+#define SCAN_BATCH  1024		 /* frames passed for one shootdown, if it finds little */
 /* How far the hands are apart: a quarter of memory, and 1 GiB at most. */
 #define DISTANCE_MAX ((1ul << 30) / PAGE_SIZE / CHUNK)
 
@@ -252,6 +253,20 @@ static struct page *chunk(u64 n, u64 chunks)
 	return frame_block(n / per_block) + n % per_block * CHUNK;
 }
 
+/* Is all of the chunk free? Asked without a lock: an answer that is old passes it over once. */
+static bool is_free(const struct page *chunk)
+{
+	u64 pfn = page_to_pfn(chunk);
+
+	for (unsigned int order = CHUNK_ORDER; order <= MAX_ORDER; order++) {
+		const struct page *head = pfn_to_page(pfn & ~((1ul << order) - 1));
+
+		if (test_bit(&head->flags, PG_buddy) && READ_ONCE(head->order) >= order)
+			return true;
+	}
+	return false;
+}
+
 /* Both hands one chunk on. Several threads may turn the clock: each gets a chunk of its own. */
 static void turn(struct batch *b)
 {
@@ -260,10 +275,12 @@ static void turn(struct batch *b)
 	struct page *front = chunk(n + min(chunks / 4, DISTANCE_MAX), chunks);
 	struct page *back = chunk(n, chunks);
 
-	for (unsigned int i = 0; i < CHUNK; i++)
-		pass_front(b, front + i);
-	for (unsigned int i = 0; i < CHUNK; i++)
-		pass_back(b, back + i);
+	if (!is_free(front))
+		for (unsigned int i = 0; i < CHUNK; i++)
+			pass_front(b, front + i);
+	if (!is_free(back))
+		for (unsigned int i = 0; i < CHUNK; i++)
+			pass_back(b, back + i);
 }
 
 u64 reclaim_pages(u64 target, u64 scan, enum reclaim_whom whom)

@@ -5,6 +5,7 @@
 #ifndef KERNEL_MM_VM_AREA_H
 #define KERNEL_MM_VM_AREA_H
 
+#include <sys/queue.h>
 #include <sys/tree.h>
 
 #include "arch/x86_64/pgtable.h"
@@ -101,6 +102,7 @@ struct mm {
 	vaddr_t hint;		    /* m: where the next search for room begins */
 	bool lock_all;		    /* m: MCL_FUTURE */
 	int refs;		    /* a */
+	TAILQ_ENTRY(mm) all_link;   /* mm.c */
 };
 
 static inline pgoff_t vma_pgoff(const struct vm_area *vma, vaddr_t addr)
@@ -116,6 +118,9 @@ static inline vaddr_t vma_address(const struct vm_area *vma, pgoff_t pgoff)
 /* A new, empty address space; NULL if out of memory. May sleep. */
 struct mm *mm_create(void);
 void mm_get(struct mm *mm);
+/* All of them, one after the other: the first (@prev NULL) or the next, referenced; @prev is put.
+ * NULL: no more. May sleep. */
+struct mm *mm_next(struct mm *prev);
 /* The last put unmaps everything and frees the tables. May sleep. */
 void mm_put(struct mm *mm);
 

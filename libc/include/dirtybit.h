@@ -227,6 +227,9 @@ struct db_memory {
 
 void db_memory(struct db_memory *m);
 void db_memory_reset_peak(void);
+/* The calling thread makes room as if memory were wanted: until @pages cached pages left memory
+ * that nobody used since the clock passed them, or the clock went round twice. How many did. */
+uint64_t db_reclaim(uint64_t pages);
 
 /* One file's pages. What is counted is dirty + maybe. */
 struct db_dirty {

@@ -173,9 +173,12 @@ KTEST_ON_CPU0(mm_reclaim, page_with_d_seen_stays)
 KTEST_ON_CPU0(mm_reclaim, locked_area_keeps_its_pages)
 {
 	struct stage s;
+	u64 *other;
 
 	if (!stage_begin(&s, 3))
 		return;
+	other = testfs_mmap(s.fs, s.mm, 1, 1, PROT_READ | PROT_WRITE, MAP_SHARED);
+	EXPECT_EQ(READ_ONCE(*other), 0);
 	EXPECT_EQ(mm_mlock(s.mm, (vaddr_t)stage_slot(&s, 1), PAGE_SIZE), 0);
 	EXPECT_EQ(READ_ONCE(*s.map), 0);
 	EXPECT(take_out(s.fs, 0));
@@ -183,6 +186,8 @@ KTEST_ON_CPU0(mm_reclaim, locked_area_keeps_its_pages)
 	reclaim_pages(~0ul, 3 * reclaim_revolution(), RECLAIM_ANY);
 	EXPECT(testfs_page(s.fs, 1));
 	EXPECT(pte_present(test_pte(s.mm, stage_slot(&s, 1))));
+	EXPECT(pte_present(test_pte(s.mm, other))); /* nor is it taken from others */
+	EXPECT_EQ(mm_munmap(s.mm, (vaddr_t)other, PAGE_SIZE), 0);
 	EXPECT_EQ(mm_munlock(s.mm, (vaddr_t)stage_slot(&s, 1), PAGE_SIZE), 0);
 	EXPECT(take_out(s.fs, 1));
 	stage_end(&s);
@@ -248,6 +253,7 @@ static void once_round(void)
  * the back hand first. */
 KTEST_ON_CPU0(mm_reclaim, used_page_stays_unused_one_leaves)
 {
+	struct stats before;
 	struct stage s;
 
 	if (!stage_begin(&s, 64))
@@ -263,6 +269,7 @@ KTEST_ON_CPU0(mm_reclaim, used_page_stays_unused_one_leaves)
 		read_slot(s.fs, i);
 		READ_ONCE(*stage_slot(&s, i));
 	}
+	stats_snapshot(&before);
 	/* Whose mark the front hand has taken has a quarter of the round left. */
 	for (int i = 0; i < 8; i++) {
 		reclaim_pages(~0ul, reclaim_revolution() / 8, RECLAIM_UNUSED);
@@ -272,6 +279,7 @@ KTEST_ON_CPU0(mm_reclaim, used_page_stays_unused_one_leaves)
 		}
 	}
 	EXPECT_EQ(cached(s.fs), 64);
+	EXPECT_EQ(stat_since(&before, STAT_CACHE_MISSES), 0);
 	once_round();
 	once_round();
 	EXPECT_EQ(cached(s.fs), 0);

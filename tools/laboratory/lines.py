@@ -66,6 +66,7 @@ GUARANTEES = {
     "gone_is_gone": ("gone", "what was punched out, zeroed or cut off never comes back"),
     "direct_coherent": ("direct", "ordered stores and direct I/O see each other"),
     "protection": ("protect", "no store passes mprotect; none is lost by mremap, DONTNEED, fork"),
+    "reclaim": ("reclaim", "a page that left memory comes back with what was stored to it"),
 }
 # Arguments whose values promise something under every policy: apps/lab/axes.c.
 AXES = {
