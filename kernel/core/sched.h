@@ -44,8 +44,6 @@ struct thread {
 	bool queued;		 /* r: in a run queue, or on the way to one */
 	bool on_cpu;		 /* a: its stack is in use by a CPU */
 	bool pinned;		 /* s */
-	bool killed;		 /* a: thread_kill() */
-	bool ending;		 /* o: in thread_exit(): nothing can end it twice */
 	bool in_reclaim;	 /* o: it makes room already; kernel/mm/reclaim.c */
 	u8 writes_out;		 /* o: >0: it may take the last frames; page_alloc.h */
 	u32 cpu;		 /* r: where it runs or last ran */
@@ -53,15 +51,22 @@ struct thread {
 	char name[THREAD_NAME];	 /* s */
 	struct pgtable *pgt;	 /* o: translations; NULL for kernel threads */
 	struct mm *mm;		 /* o: the address space that owns pgt; opaque here */
-	int fault_disabled;	 /* o: >0: a fault fails at once, see pagefault_disable() */
-	int (*fn)(void *arg);	 /* s */
-	void *arg;		 /* s */
-	int exit_code;		 /* o, valid when DEAD */
-	int refs;		 /* a: creator and itself */
-	u64 ran_ns;		 /* r: time on a CPU, for CLOCK_THREAD_CPUTIME_ID */
-	u64 since_ns;		 /* r: start of the turn, by its CPU's clock of work */
-	struct wait_queue done;	 /* woken at exit */
-	void *libc;		 /* o: rank 7 keeps newlib's struct _reent here */
+	union {
+		struct {
+			int fault_disabled; /* o: >0: a fault fails at once: pagefault_disable() */
+			bool killed;	    /* a: thread_kill() */
+			bool ending;	    /* o: in thread_exit(): nothing can end it twice */
+		};
+		u64 unusual; /* any of them, in one look: fault_fast() declines */
+	};
+	int (*fn)(void *arg);		     /* s */
+	void *arg;			     /* s */
+	int exit_code;			     /* o, valid when DEAD */
+	int refs;			     /* a: creator and itself */
+	u64 ran_ns;			     /* r: time on a CPU, for CLOCK_THREAD_CPUTIME_ID */
+	u64 since_ns;			     /* r: start of the turn, by its CPU's clock of work */
+	struct wait_queue done;		     /* woken at exit */
+	void *libc;			     /* o: rank 7 keeps newlib's struct _reent here */
 	void (*libc_exit)(struct thread *t); /* o: frees it, runs in the exiting thread; or NULL */
 	/* o: an access of this thread was refused; true: try it again. NULL: it ends. */
 	bool (*libc_fault)(const struct fault_info *fault);

@@ -40,7 +40,7 @@
 /* The thread may fault here, and nobody watches. */
 static __always_inline bool is_usual(const struct thread *t, u64 rflags)
 {
-	return likely(rflags & RFLAGS_IF && !preempt_count() && !t->fault_disabled &&
+	return likely(rflags & RFLAGS_IF && !preempt_count() && !READ_ONCE(t->unusual) &&
 		      !debug_checks && !READ_ONCE(delay_armed) && !trace_pages_on && !grant_choice);
 }
 

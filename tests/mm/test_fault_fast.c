@@ -69,6 +69,22 @@ static void check_stored(struct stage *s, u64 v)
 	EXPECT(!pte_write(test_pte(s->mm, map)));
 }
 
+/* A thread that only stores is to end all the same: at the end of the long way. */
+KTEST_ON_CPU0(mm_fast, declines_for_a_thread_that_was_killed)
+{
+	struct stage s;
+
+	if (!begin(&s))
+		return;
+	thread_kill(current_thread());
+	EXPECT(!fast(0));
+	current_thread()->killed = false;
+	WRITE_ONCE(map[0], 4);
+	check_stored(&s, 4);
+	EXPECT_EQ(mm_munmap(s.mm, (vaddr_t)map, PAGES * PAGE_SIZE), 0);
+	stage_end(&s);
+}
+
 /* A page whose write failed is counted already (page_dirty.c): the long way knows that. */
 KTEST_ON_CPU0(mm_fast, declines_while_a_page_is_kept)
 {
