@@ -138,6 +138,30 @@ const char *db_fs_device(const char *path)
 	return sb && sb->dev ? sb->dev->name : NULL;
 }
 
+int db_fs_space(int fd, uint64_t *blocks, uint64_t *left)
+{
+	struct file *file = fd_get(fd);
+	struct super_block *sb;
+	u64 all, rest;
+	int err = -ENODEV;
+
+	if (!file)
+		return -1;
+	if (file == FD_CONSOLE) {
+		fd_put(file);
+		return posix_result(-ENODEV);
+	}
+	sb = file->inode->sb;
+	if (sb->ops->statfs)
+		err = sb->ops->statfs(sb, &all, &rest);
+	if (!err) {
+		*blocks = all;
+		*left = rest;
+	}
+	file_put(file);
+	return posix_result(err);
+}
+
 int db_disk_info(int n, struct db_disk *d)
 {
 	struct blkdev *dev = blkdev_next(NULL);

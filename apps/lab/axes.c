@@ -34,7 +34,19 @@ static const struct lab_axis_value dio_values[] = {
 	{ "coherent", "kk" }, { "buffered", "kk" }, { "none", "bk" }, { NULL, NULL }
 };
 
+static const struct lab_guarantee alloc_properties[] = {
+	{ "enospc_before", "ENOSPC", try_enospc_before },
+	{ "free_count", "free count", try_free_count },
+	{ NULL, NULL, NULL },
+};
+
+static const struct lab_axis_value alloc_values[] = {
+	{ "reserve", "kk" }, { "fault", "kk" }, { "writeback", "bk" }, { NULL, NULL }
+};
+
 const struct lab_axis lab_axes[] = {
+	{ "alloc", "stores into holes, of a disk that is full and of one that is not", alloc_values,
+	  alloc_properties },
 	{ "wberr", "a disk that refuses writes for a while, and is well again", wberr_values,
 	  wberr_properties },
 	{ "dio", "direct I/O and a mapping of the same file", dio_values, dio_properties },
@@ -60,6 +72,9 @@ static void judge_cell(const struct lab_axis *a, const struct lab_axis_value *va
 	struct verdict v = { .checked = 0 };
 	bool asked, differs;
 
+	/* What the policy itself gives up no value can keep. */
+	if (declared == 'k' && declared_broken(policy, g->name))
+		declared = 'b';
 	g->try(&v);
 	asked = !v.not_asked && v.checked;
 	differs = asked && ((declared == 'k' && v.broken) || (declared == 'b' && !v.broken));

@@ -53,6 +53,8 @@ const char *lab_disk(void)
 bool lab_disk_fill(size_t pages)
 {
 	static const char zeros[LAB_PAGE];
+	char alloc[32];
+	bool full;
 	off_t size = 0;
 
 	if (!lab_disk())
@@ -62,9 +64,15 @@ bool lab_disk_fill(size_t pages)
 		lab_trouble("%s: %s", FILLER, strerror(errno));
 		return false;
 	}
+	/* Under alloc=writeback the disk would never be full. */
+	if (db_arg_get("alloc", alloc, sizeof(alloc)) || db_arg_set("alloc", "reserve"))
+		alloc[0] = '\0';
 	while (pwrite(filler, zeros, LAB_PAGE, size) == LAB_PAGE)
 		size += LAB_PAGE;
-	if (errno != ENOSPC || size < (off_t)pages * LAB_PAGE) {
+	full = errno == ENOSPC;
+	if (alloc[0])
+		db_arg_set("alloc", alloc);
+	if (!full || size < (off_t)pages * LAB_PAGE) {
 		lab_trouble("filling the RAM disk: %s", strerror(errno));
 		lab_disk_unfill();
 		return false;

@@ -67,7 +67,7 @@ const char *verdict_word(const struct verdict *v)
 
 /* Does the policy's file say that this is given up? Or grant=, for all of them: neighbours that are
  * made writable ahead of a store are counted without one. */
-static bool declared_broken(const char *policy, const char *guarantee)
+bool declared_broken(const char *policy, const char *guarantee)
 {
 	char grant[32];
 	const char *name;

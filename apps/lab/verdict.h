@@ -31,6 +31,8 @@ extern const struct lab_guarantee lab_guarantees[];
 
 /* guarantees.c: "kept", "broken" or "not asked"; a line told below the table that is being made. */
 const char *verdict_word(const struct verdict *v);
+/* guarantees.c: does @policy's file say that it gives this up? */
+bool declared_broken(const char *policy, const char *guarantee);
 void verdicts_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* guarantees.c: all that were asked for, for each policy; then the file times. */
 void guarantees_run(void);
@@ -61,5 +63,6 @@ void try_times_no_move(struct verdict *v);
 /* But of wberr=. */
 void try_error_told(struct verdict *v);
 void try_kept_data(struct verdict *v);
+void try_free_count(struct verdict *v);
 
 #endif

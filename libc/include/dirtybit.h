@@ -192,6 +192,10 @@ int db_writeback_kick(int fd);
 const char *db_fs_type(const char *path);
 const char *db_fs_device(const char *path);
 
+/* Blocks of the file system that holds @fd, and those of them that a store may still get: neither
+ * taken nor promised. 0, or -1: it keeps no count. */
+int db_fs_space(int fd, uint64_t *blocks, uint64_t *left);
+
 struct db_disk {
 	char name[16];
 	uint64_t bytes, reads, writes, flushes;

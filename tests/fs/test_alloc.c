@@ -216,10 +216,11 @@ static void every_block_can_be_had(struct fst_disk *d)
 	/* 30 pages, and the table behind the first 12 blocks. */
 	alloc_fill(d, "filler", 30 * per_page + 1);
 	p = fst_map(file, 0, pages * PAGE_SIZE, PROT_READ | PROT_WRITE);
-	while (p && stored < pages && fst_store(p + stored * PAGE_SIZE + 7, (u8)(stored + 1)))
+	while (p && stored < 30 && fst_store(p + stored * PAGE_SIZE + 7, (u8)(stored + 1)))
 		stored++;
 	EXPECT_EQ(stored, 30);
 	EXPECT_EQ(alloc_free(d), 0);
+	EXPECT_EQ(alloc_reserved(d), 30 * per_page + 1);
 	/* Names and others' writes do not get it. */
 	EXPECT_EQ(vfs_mkdir(fst_path(d, "dir"), 0755), -ENOSPC);
 	other = alloc_sparse(d, "other", 1);
@@ -227,6 +228,7 @@ static void every_block_can_be_had(struct fst_disk *d)
 	EXPECT(other && vfs_pwrite(other, "x", 1, 0) == -ENOSPC);
 	EXPECT_EQ(args_set("alloc", "reserve"), 0);
 	EXPECT(other && vfs_pwrite(other, "x", 1, 0) == -ENOSPC);
+	EXPECT(p && !fst_store(p + stored * PAGE_SIZE, 1));
 	alloc_audit(d);
 	EXPECT_EQ(vfs_fsync(file, false), 0);
 	for (u64 i = 0; i < stored; i++)
