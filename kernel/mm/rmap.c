@@ -220,6 +220,21 @@ static void clean_area(struct vm_area *vma, struct page *page, struct clean_walk
 	}
 }
 
+/* All CPUs forget what was cleaned. With a deferred shootdown pending, a store may be in what was
+ * clean already. */
+static __always_inline void flush_cleaned(struct address_space *mapping, struct clean_walk *walk)
+{
+	bool pending = preclean_pending(mapping);
+
+	delay_point("mkclean_before_flush", mapping);
+	tlb_batch_flush(walk->batch);
+	if (walk->found_d || pending)
+		mapping_note_store(mapping);
+	stat_add(STAT_PTES_SCANNED, walk->scanned);
+	stat_add(STAT_PTES_CLEANED, walk->cleaned);
+	trace(TRACE_MKCLEAN, mapping->ino, walk->cleaned);
+}
+
 u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages, enum clean_how how)
 {
 	TLB_BATCH(batch, TLB_WHY_MKCLEAN);
@@ -244,27 +259,54 @@ u64 mapping_mkclean(struct address_space *mapping, struct page_list *pages, enum
 		if (unlikely(pending))
 			tlb_batch_add_table(&batch, &vma->mm->pgt);
 	}
-	delay_point("mkclean_before_flush", mapping);
-	tlb_batch_flush(&batch);
-	if (walk.found_d || pending)
-		mapping_note_store(mapping);
-	stat_add(STAT_PTES_SCANNED, walk.scanned);
-	stat_add(STAT_PTES_CLEANED, walk.cleaned);
-	trace(TRACE_MKCLEAN, mapping->ino, walk.cleaned);
+	flush_cleaned(mapping, &walk);
 	return walk.cleaned;
 }
 
+/* The PTE of one page in one area. */
+static void clean_one(struct vm_area *vma, struct page *page, struct clean_walk *walk)
+{
+	vaddr_t va = vma_address(vma, page->index);
+	struct pgtable *pgt = &vma->mm->pgt;
+	pte_t *ptep = pgtable_walk(pgt, va), old;
+	u64 taken = 0;
+
+	if (!ptep)
+		return;
+	spin_lock(&pgt->lock);
+	taken = clean_pte(ptep, page, PTE_W | PTE_D, &old);
+	spin_unlock(&pgt->lock);
+	walk->scanned++;
+	if (!taken)
+		return;
+	tlb_batch_add(walk->batch, pgt, va);
+	walk->cleaned++;
+	walk->found_d |= taken & PTE_D;
+}
+
+/* Not a list of one: page->next may be the link of a request that is under way, whose end in an
+ * interrupt would find it cut off. */
 bool page_mkclean(struct page *page)
 {
-	struct page_list one = { .first = page, .last = page, .nr = 1 };
 	struct address_space *mapping = page->mapping;
-	struct page *next = page->next;
+	TLB_BATCH(batch, TLB_WHY_MKCLEAN);
+	struct clean_walk walk = { .batch = &batch, .how = CLEAN_PROTECT };
+	pgoff_t index = page->index;
+	struct i_mmap_node *node;
 
 	assert_page_locked(page);
-	page->next = NULL;
 	down_read(&mapping->i_mmap_rwsem);
-	mapping_mkclean(mapping, &one, CLEAN_PROTECT);
+	for (node = i_mmap_first(&mapping->i_mmap, index, index); node;
+	     node = i_mmap_next(node, index, index)) {
+		struct vm_area *vma = container_of(node, struct vm_area, i_node);
+
+		if (!(vma->flags & VM_SHARED))
+			continue;
+		clean_one(vma, page, &walk);
+		if (unlikely(preclean_pending(mapping)))
+			tlb_batch_add_table(&batch, &vma->mm->pgt);
+	}
+	flush_cleaned(mapping, &walk);
 	up_read(&mapping->i_mmap_rwsem);
-	page->next = next;
 	return test_bit(&page->flags, PG_d_seen);
 }

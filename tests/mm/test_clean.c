@@ -219,3 +219,43 @@ KTEST_ON_CPU0(mm_clean, unmapped_page_costs_no_shootdown)
 	EXPECT_EQ(testfs_platter(fs, 1, 0), 3);
 	testfs_destroy(fs);
 }
+
+/* --- a page whose I/O is under way --- */
+
+static int mkclean_job(void *page)
+{
+	lock_page(page);
+	page_mkclean(page);
+	unlock_page(page);
+	return 0;
+}
+
+/*
+ * page->next of a page under I/O is the link of its request. Here a file grows: its old last page
+ * is cleaned, for the next store to be told, while a request that goes on with other pages ends.
+ */
+KTEST_ON_CPU0(mm_clean, leaves_the_request_of_a_page_whole)
+{
+	struct gate gate;
+	struct stage s;
+	struct job k;
+
+	if (!stage_begin(&s, 4))
+		return;
+	for (u64 p = 0; p < 4; p++)
+		EXPECT_EQ(remote_store(&s.w, stage_slot(&s, p), 1 + p), 0);
+	ramblk_hold(s.fs->dev, 1 << BIO_WRITE, false);
+	testfs_background(s.fs);
+	EXPECT(ramblk_wait_held(s.fs->dev, 1));
+	gate_arm(&gate, "mkclean_before_flush", &s.fs->mapping);
+	job_start(&k, 0, NULL, mkclean_job, testfs_page(s.fs, 1));
+	gate_wait(&gate);
+	ramblk_unhold(s.fs->dev);
+	WAIT_FOR(!page_writeback(testfs_page(s.fs, 0)));
+	gate_disarm(&gate);
+	EXPECT_EQ(job_end(&k), 0);
+	EXPECT_EQ(testfs_count_tag(s.fs, TAG_WRITEBACK), 0);
+	for (u64 p = 0; p < 4; p++)
+		EXPECT(!page_writeback(testfs_page(s.fs, p)));
+	stage_end(&s);
+}
