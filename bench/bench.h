@@ -143,5 +143,8 @@ int64_t bench_harvest(int fd);
 /* Take up to so many unused pages out of the page cache, here and now: how many left; -1 where that
  * cannot be asked. */
 int64_t bench_reclaim(size_t pages);
+/* Ask @n times what a fault asks before it dirties a page of the file. 0, or -1: there is no such
+ * question that could be asked alone. */
+int bench_throttle_ask(int fd, uint64_t n);
 
 #endif

@@ -269,6 +269,7 @@ void db_memory(struct db_memory *m)
 		.heap = libc_heap_pages(),
 		.maybe = nr_maybe_pages(),
 		.peak_maybe = nr_maybe_peak(),
+		.unwritten = (uint64_t)max(atomic_load(&nr_unwritten), (int64_t)0),
 	};
 }
 
@@ -290,9 +291,39 @@ int db_dirty_fd(int fd, struct db_dirty *d)
 	if (!file)
 		return -1;
 	count = mapping_count_dirty(&file->inode->data);
+	*d = (struct db_dirty){ .dirty = count.dirty,
+				.maybe = count.maybe,
+				.writeback = count.writeback,
+				.unwritten = READ_ONCE(file->inode->data.nr_unwritten),
+				.truly = count.truly };
 	file_put(file);
-	*d = (struct db_dirty){ count.dirty, count.maybe, count.writeback, count.truly };
 	return 0;
+}
+
+int db_file_dirty_limit(int fd, uint64_t pages)
+{
+	struct file *file = mapped_file(fd);
+
+	if (!file)
+		return -1;
+	mapping_limit_dirty(&file->inode->data, pages);
+	file_put(file);
+	return 0;
+}
+
+int64_t db_throttle_ask(int fd, uint64_t n)
+{
+	struct file *file = mapped_file(fd);
+	const struct address_space *mapping;
+	uint64_t left = n;
+
+	if (!file)
+		return -1;
+	mapping = &file->inode->data;
+	while (left && dirt_is_low(mapping))
+		left--;
+	file_put(file);
+	return (int64_t)(n - left);
 }
 
 void db_objects_print(void)

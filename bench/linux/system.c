@@ -284,6 +284,7 @@ int64_t bench_harvest(int fd)
 }
 
 int64_t bench_reclaim(size_t pages)
+int bench_throttle_ask(int fd, uint64_t n)
 {
 	return -1;
 }

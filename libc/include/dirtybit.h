@@ -227,6 +227,7 @@ struct db_memory {
 	uint64_t total, free, dirty, writeback, heap; /* pages of 4 KiB */
 	uint64_t maybe;	     /* of the dirty ones: only a PTE may know of a store */
 	uint64_t peak_maybe; /* the most there were since db_memory_reset_peak() */
+	uint64_t unwritten;  /* what throttling counts: dirty and writeback, at one moment */
 };
 
 void db_memory(struct db_memory *m);
@@ -237,12 +238,19 @@ uint64_t db_reclaim(uint64_t pages);
 
 /* One file's pages. What is counted is dirty + maybe. */
 struct db_dirty {
-	uint64_t dirty, maybe, writeback;
+	uint64_t dirty, maybe, writeback; /* found by looking at each page */
+	uint64_t unwritten;		  /* what throttling counts: the sum of the three */
 	uint64_t truly; /* stored to since they were cleaned: dirty, or a PTE has D; found by
 			 * looking at every PTE, which changes nothing */
 };
 
 int db_dirty_fd(int fd, struct db_dirty *d);
+/* At most @pages of the file shall wait for the disk from now on, whoever stores to it; 0: what the
+ * argument file_dirty_pages= says. -1: @fd is no file. */
+int db_file_dirty_limit(int fd, uint64_t pages);
+/* Ask up to @n times what each fault asks of throttling, as long as no store to the file would have
+ * to look closer: how often. For the figure throttle_off. -1: @fd is no file. */
+int64_t db_throttle_ask(int fd, uint64_t n);
 void db_objects_print(void); /* object caches, one line each */
 void db_threads_print(void); /* threads, one line each */
 void db_trace_print(unsigned int max);
