@@ -67,6 +67,8 @@ GUARANTEES = {
     "direct_coherent": ("direct", "ordered stores and direct I/O see each other"),
     "protection": ("protect", "no store passes mprotect; none is lost by mremap, DONTNEED, fork"),
     "reclaim": ("reclaim", "a page that left memory comes back with what was stored to it"),
+    "copies_end": ("copies", "write() and read() whose buffer maps the same page, or two files "
+                   "crosswise, end and move the right bytes"),
 }
 # Arguments whose values promise something under every policy: apps/lab/axes.c.
 AXES = {
