@@ -198,6 +198,7 @@ const char *db_guarantee_name(int g)
 		[GUARANTEE_DIRECT_COHERENT] = "direct_coherent",
 		[GUARANTEE_PROTECTION] = "protection",
 		[GUARANTEE_RECLAIM] = "reclaim",
+		[GUARANTEE_COPIES_END] = "copies_end",
 	};
 
 	return g >= 0 && g < NR_GUARANTEES ? names[g] : NULL;

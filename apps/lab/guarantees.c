@@ -30,6 +30,7 @@ const struct lab_guarantee lab_guarantees[] = {
 	{ "direct_coherent", "direct", try_direct_coherent },
 	{ "protection", "protect", try_protection },
 	{ "reclaim", "reclaim", try_reclaim },
+	{ "copies_end", "copies", try_copies_end },
 	{ NULL, NULL, NULL },
 };
 

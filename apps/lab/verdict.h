@@ -57,6 +57,7 @@ void try_protection(struct verdict *v);
 /* Not promises of a policy, but of dio=. */
 void try_dio_ordered(struct verdict *v);
 void try_dio_slots(struct verdict *v);
+void try_copies_end(struct verdict *v);
 /* Not promises of a policy, but of cmtime=. */
 void try_times_monotonic(struct verdict *v);
 void try_times_no_move(struct verdict *v);

@@ -9,6 +9,20 @@
  * Key fact: the buffer may be a mapping of the very page that is written. So the source is faulted
  *        in first, copied with faults disabled, and tried again if the page left meanwhile: no lock
  *        is held across a fault (rule 13; B24).
+ *
+ * No lock inside i_rwsem, that is. What is held when the buffer faults, and why it ends (P16):
+ *
+ *	read()	i_rwsem of its file, to read. The fault takes mmap_lock, and invalidate_lock and page
+ *		locks of the buffer's file; it never takes an i_rwsem, of no file, in no file system.
+ *		So who waits for i_rwsem (write(), truncate) holds nothing that the fault wants: all
+ *		of that lies inside, and is taken after. munmap() waits for the fault, which waits
+ *		for I/O at most, and not for munmap().
+ *	write()	i_rwsem of its file, to write, while the source is faulted in: the same holds, also
+ *		for two files whose writers read each other's. Then the page lock, with faults
+ *		disabled: the copy waits for nobody.
+ *
+ * Both may be throttled with i_rwsem held, since the flusher, which is waited for then, takes none
+ * (rule 128): it locks pages, i_mmap_rwsem and what the file system has inside.
  */
 #include <string.h>
 #include <sys/errno.h>
@@ -37,6 +51,11 @@ s64 filemap_read(struct address_space *mapping, u64 pos, void *buf, size_t len,
 
 		if (at >= size)
 			break;
+		/* Its faults in a mapping do not wait for the disk any more. */
+		if (thread_killed()) {
+			err = -EINTR;
+			break;
+		}
 		n = min(min(len - done, PAGE_SIZE - offset), (size_t)(size - at));
 		err = read_mapping_page(mapping, at >> PAGE_SHIFT, ra, &page);
 		if (err)
