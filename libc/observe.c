@@ -270,7 +270,6 @@ void db_memory(struct db_memory *m)
 		.heap = libc_heap_pages(),
 		.maybe = nr_maybe_pages(),
 		.peak_maybe = nr_maybe_peak(),
-		.unwritten = (uint64_t)max(atomic_load(&nr_unwritten), (int64_t)0),
 	};
 }
 
@@ -295,7 +294,7 @@ int db_dirty_fd(int fd, struct db_dirty *d)
 	*d = (struct db_dirty){ .dirty = count.dirty,
 				.maybe = count.maybe,
 				.writeback = count.writeback,
-				.unwritten = READ_ONCE(file->inode->data.nr_unwritten),
+				.counted = mapping_nr_dirty(&file->inode->data),
 				.truly = count.truly };
 	file_put(file);
 	return 0;

@@ -10,7 +10,8 @@ A disk= line of tests.cfg is KIND followed by options. Kinds:
     incompat[:BIT], rocompat[:BIT]    a feature bit that nobody knows
     null               a device without storage (reads as zeros)
 RULE may say block=FILE:N instead of sector=: the first sector of block N of a file of the image.
-Options: size=32M sector=4096 readonly slow=16M blkdebug-read:RULE blkdebug-write:RULE blkdebug-flush:RULE
+Options: size=32M sector=4096 readonly slow=16M (bytes written in a second)
+blkdebug-read:RULE blkdebug-write:RULE blkdebug-flush:RULE
 (RULE as in tools/qemu; a line that begins with blkdebug means mkfs:4k).
 """
 import os

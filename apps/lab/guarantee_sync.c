@@ -146,7 +146,7 @@ static unsigned int slack(void)
 }
 
 struct most {
-	uint64_t unwritten, truly; /* of all files, or of one; stored to and not on the disk */
+	uint64_t counted, truly; /* of all files, or of one; stored to and not on the disk */
 };
 
 /* Of all files, or only of @f. */
@@ -157,17 +157,17 @@ static void look(const struct lab_file *f, bool all, bool closely, struct most *
 	uint64_t now;
 
 	db_memory(&m);
-	now = m.unwritten;
+	now = m.dirty;
 	if (closely || !all) {
 		if (db_dirty_fd(f->fd, &d))
 			return;
 		if (d.truly > most->truly)
 			most->truly = d.truly;
 		if (!all)
-			now = d.unwritten;
+			now = d.counted;
 	}
-	if (now > most->unwritten)
-		most->unwritten = now;
+	if (now > most->counted)
+		most->counted = now;
 }
 
 /* Twice through a file of three times the limit: the second time, stores may be silent. */
@@ -184,9 +184,9 @@ static void store_beyond(struct verdict *v, const struct lab_file *f, uint64_t l
 			look(f, all, i % 64 == 0, &most);
 	}
 	verdict_case(v, i == 2 * f->pages, "a thread that stores made no progress for 20 s");
-	verdict_case(v, most.unwritten <= limit + slack(),
+	verdict_case(v, most.counted <= limit + slack(),
 		     "%llu pages counted as dirty, with a limit of %llu for %s (slack %u)",
-		     (unsigned long long)most.unwritten, (unsigned long long)limit, whose, slack());
+		     (unsigned long long)most.counted, (unsigned long long)limit, whose, slack());
 	verdict_case(v, most.truly <= limit + slack(),
 		     "%llu pages were dirty at once, with a limit of %llu for %s (slack %u)",
 		     (unsigned long long)most.truly, (unsigned long long)limit, whose, slack());

@@ -12,11 +12,11 @@
  *
  * No lock inside i_rwsem, that is. What is held when the buffer faults, and why it ends (P16):
  *
- *	read()	i_rwsem of its file, to read. The fault takes mmap_lock, and invalidate_lock and page
- *		locks of the buffer's file; it never takes an i_rwsem, of no file, in no file system.
- *		So who waits for i_rwsem (write(), truncate) holds nothing that the fault wants: all
- *		of that lies inside, and is taken after. munmap() waits for the fault, which waits
- *		for I/O at most, and not for munmap().
+ *	read()	i_rwsem of its file, to read. The fault takes mmap_lock, and invalidate_lock and
+ *		page locks of the buffer's file; it takes no file's i_rwsem, in no file system. So
+ *		who waits for i_rwsem (write(), truncate) holds nothing that the fault wants: all of
+ *		that lies inside, and is taken after. munmap() waits for the fault, which waits for
+ *		I/O at most, and not for munmap().
  *	write()	i_rwsem of its file, to write, while the source is faulted in: the same holds, also
  *		for two files whose writers read each other's. Then the page lock, with faults
  *		disabled: the copy waits for nobody.

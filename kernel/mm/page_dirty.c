@@ -37,7 +37,24 @@ static s64 nr_waived;  /* a */
 
 u64 nr_dirty_pages(void)
 {
-	return (u64)max(atomic_load(&nr_unwritten) - (s64)nr_writeback_pages(), (s64)0);
+	s64 all, writeback;
+
+	/* Who starts I/O counts it first, who ends it last: so this may be too few for a moment,
+	 * and never too many. */
+	do {
+		writeback = (s64)nr_writeback_pages();
+		all = atomic_load(&nr_unwritten);
+	} while (writeback != (s64)nr_writeback_pages());
+	return (u64)max(all - writeback, (s64)0);
+}
+
+u64 mapping_nr_dirty(struct address_space *mapping)
+{
+	u64 flags = spin_lock_irqsave(&mapping->tree_lock);
+	u64 nr = mapping->nr_unwritten - mapping->nr_writeback;
+
+	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	return nr;
 }
 
 u64 nr_maybe_pages(void)

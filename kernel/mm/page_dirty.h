@@ -159,6 +159,8 @@ struct dirty_count {
 	u64 dirty, maybe, writeback; /* dirty: with those PG_kept */
 	u64 truly;		     /* not on the disk: DIRTY, or D in some PTE, or PG_d_seen */
 };
+/* DIRTY and MAYBE_DIRTY pages of one file, as they are counted (P11). Any context. */
+u64 mapping_nr_dirty(struct address_space *mapping);
 /* For the laboratory: asks every PTE. Exact when writers are quiet. May sleep. */
 struct dirty_count mapping_count_dirty(struct address_space *mapping);
 

@@ -153,9 +153,9 @@ void set_pages_writeback(struct address_space *mapping, struct page_list *pages,
 	/* Who goes from dirty to under I/O stays unwritten, and some are both from here on. */
 	mapping->nr_unwritten += nr_maybe_dirty;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
+	atomic_add_return(&nr_writeback, pages->nr);
 	if (unlikely(nr_maybe_dirty))
 		atomic_add_return(&nr_unwritten, nr_maybe_dirty);
-	atomic_add_return(&nr_writeback, pages->nr);
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
 
@@ -172,8 +172,8 @@ void set_dirty_pages_writeback(struct address_space *mapping, struct page_list *
 	mapping->nr_writeback += pages->nr;
 	mapping->nr_unwritten += pages->nr;
 	spin_unlock_irqrestore(&mapping->tree_lock, flags);
-	atomic_add_return(&nr_unwritten, pages->nr);
 	atomic_add_return(&nr_writeback, pages->nr);
+	atomic_add_return(&nr_unwritten, pages->nr);
 	trace(TRACE_WRITEBACK, mapping->ino, pages->nr);
 }
 
@@ -218,8 +218,8 @@ void end_pages_writeback(struct page_list *pages)
 	if (!pages->nr)
 		return;
 	mapping = page_io_mapping(pages->first);
-	atomic_sub_return(&nr_writeback, pages->nr);
 	atomic_sub_return(&nr_unwritten, pages->nr);
+	atomic_sub_return(&nr_writeback, pages->nr);
 	atomic_add_return(&mapping->wb->pages_done, pages->nr);
 	stat_add(STAT_PAGES_WRITTEN, pages->nr);
 	trace(TRACE_WB_END, mapping->ino, pages->nr);

@@ -227,7 +227,6 @@ struct db_memory {
 	uint64_t total, free, dirty, writeback, heap; /* pages of 4 KiB */
 	uint64_t maybe;	     /* of the dirty ones: only a PTE may know of a store */
 	uint64_t peak_maybe; /* the most there were since db_memory_reset_peak() */
-	uint64_t unwritten;  /* what throttling counts: dirty and writeback, at one moment */
 };
 
 void db_memory(struct db_memory *m);
@@ -239,7 +238,7 @@ uint64_t db_reclaim(uint64_t pages);
 /* One file's pages. What is counted is dirty + maybe. */
 struct db_dirty {
 	uint64_t dirty, maybe, writeback; /* found by looking at each page */
-	uint64_t unwritten;		  /* what throttling counts: the sum of the three */
+	uint64_t counted;		  /* dirty and maybe, as the kernel counts them */
 	uint64_t truly; /* stored to since they were cleaned: dirty, or a PTE has D; found by
 			 * looking at every PTE, which changes nothing */
 };
