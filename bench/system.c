@@ -186,7 +186,10 @@ int64_t bench_harvest(int fd)
 int64_t bench_reclaim(size_t pages)
 {
 	return (int64_t)db_reclaim(pages);
+}
+
 int bench_throttle_ask(int fd, uint64_t n)
+{
 	return db_throttle_ask(fd, n) == (int64_t)n ? 0 : -1;
 }
 

@@ -284,6 +284,10 @@ int64_t bench_harvest(int fd)
 }
 
 int64_t bench_reclaim(size_t pages)
+{
+	return -1;
+}
+
 int bench_throttle_ask(int fd, uint64_t n)
 {
 	return -1;

@@ -116,7 +116,7 @@ enum guarantee {
 	GUARANTEE_GONE_IS_GONE, /* what was punched out or cut off never comes back */
 	GUARANTEE_DIRECT_COHERENT, /* ordered stores and direct I/O see each other, dio=coherent */
 	GUARANTEE_PROTECTION,	   /* no store passes mprotect; none is lost by it, mremap, fork */
-	GUARANTEE_RECLAIM, /* a page that left memory comes back with what was stored to it */
+	GUARANTEE_RECLAIM,    /* a page that left memory comes back with what was stored to it */
 	GUARANTEE_COPIES_END, /* write(), read() with a mapping of the same page end, bytes right */
 	NR_GUARANTEES
 };
