@@ -16,8 +16,8 @@
  *
  * What counts is what is not on the disk: pages DIRTY, MAYBE_DIRTY (or hidden dirt had no limit;
  * the flusher protects them when there are too many) and under I/O. A page that was written and may
- * be stored to at the same time counts twice, which errs to the safe side. With b, the background limit,
- * and l, the limit:
+ * be stored to at the same time counts twice, which errs to the safe side. With b, the background
+ * limit, and l, the limit:
  *
  *	up to b			nothing
  *	b to (b + l) / 2	the flusher is woken
