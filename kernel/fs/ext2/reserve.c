@@ -169,7 +169,8 @@ static struct ext2_table *add_table(struct inode *inode, struct ext2_table *pare
 
 /* The same as ext2_leaf(), made if need be, with those above it; @br leads to @lblock. NULL: no
  * memory. */
-static struct ext2_table *get_leaf(struct inode *inode, u64 lblock, const struct ext2_branch *br)
+static __noinline struct ext2_table *get_leaf(struct inode *inode, u64 lblock,
+					      const struct ext2_branch *br)
 {
 	struct ext2_sb *sbi = ext2_sb(inode->sb);
 	u32 tables = max(br->depth - 1, 1u);
@@ -200,8 +201,8 @@ static struct ext2_table *get_leaf(struct inode *inode, u64 lblock, const struct
 #define LOOK_AHEAD 256
 
 /* Bit i: block @lblock + i is a hole. */
-static int find_holes(struct inode *inode, u64 lblock, u32 nr, struct ext2_branch *br, u64 *holes,
-		      u64 *block)
+static __noinline int find_holes(struct inode *inode, u64 lblock, u32 nr, struct ext2_branch *br,
+				 u64 *holes, u64 *block)
 {
 	struct ext2_inode_info *info = ext2_info(inode);
 
@@ -223,7 +224,13 @@ static int find_holes(struct inode *inode, u64 lblock, u32 nr, struct ext2_branc
 	return 0;
 }
 
-/* The holes @holes << @shift of word @word of @t become delayed. */
+/* Nearly always it is one. */
+static inline u32 count(u64 bits)
+{
+	return likely(!(bits & (bits - 1))) ? bits != 0 : popcount64(bits);
+}
+
+/* The holes @holes of word @word of @t become delayed. */
 static int delay(struct inode *inode, struct ext2_table *t, u32 word, u64 holes,
 		 enum ext2_delay how)
 {
@@ -233,7 +240,7 @@ static int delay(struct inode *inode, struct ext2_table *t, u32 word, u64 holes,
 	if (inode->sb->read_only)
 		return -EROFS;
 	if (more) {
-		u32 data = popcount64(more), all = data + price_of_tables(t);
+		u32 data = count(more), all = data + price_of_tables(t);
 
 		if (all > ext2_available_locked(ext2_sb(inode->sb)))
 			return -ENOSPC;
@@ -242,8 +249,10 @@ static int delay(struct inode *inode, struct ext2_table *t, u32 word, u64 holes,
 		*promised |= more;
 		stat_add(STAT_BLOCKS_RESERVED, all);
 	}
-	t->refs += popcount64(holes & ~*delayed);
-	*delayed |= holes;
+	if (holes & ~*delayed) {
+		t->refs += count(holes & ~*delayed);
+		*delayed |= holes;
+	}
 	return 0;
 }
 
@@ -276,7 +285,8 @@ static int delay_locked(struct inode *inode, u64 lblock, u32 nr, enum ext2_delay
 		bit = (u32)(lblock - t->first);
 	}
 	err = delay(inode, t, bit / 64, holes << bit % 64, how);
-	ext2_forget_unused(inode, t);
+	if (unlikely(err))
+		ext2_forget_unused(inode, t);
 	return err;
 }
 
