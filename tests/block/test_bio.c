@@ -273,8 +273,10 @@ static int ask_for_a_bio(void *arg)
 	return 0;
 }
 
-static void take_all_pages(struct hungry *h)
+/* True if there were any. */
+static bool take_all_pages(struct hungry *h)
 {
+	const struct page *had = h->pages;
 	struct page *page;
 
 	drain_page_caches();
@@ -282,6 +284,7 @@ static void take_all_pages(struct hungry *h)
 		page->next = h->pages;
 		h->pages = page;
 	}
+	return h->pages != had;
 }
 
 static void give_all_pages(struct hungry *h)
@@ -303,7 +306,11 @@ static int starve(void *arg)
 
 	if (!t)
 		return -1;
-	take_all_pages(h);
+	/* kreclaimd makes room as long as there is something to be had. */
+	for (unsigned int quiet = 0; quiet < 5;) {
+		quiet = take_all_pages(h) ? 0 : quiet + 1;
+		sleep_ns(2000000);
+	}
 	preempt_disable(); /* so that it says no instead of waiting */
 	while (h->nr < ARRAY_SIZE(h->bios) && (h->bios[h->nr] = bio_alloc(h->dev, BIO_WRITE, 0)))
 		h->nr++;
