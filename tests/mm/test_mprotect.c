@@ -119,28 +119,35 @@ static int background_job(void *fs)
 	return 0;
 }
 
-KTEST_ON_CPU0(mm_mprotect, r58_owed_flush_is_paid)
+static void owed_flush_is_paid(void)
 {
 	struct gate gate;
 	struct stage s;
 	struct job p;
 
+	if (!stage_begin(&s, 1))
+		return;
+	EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
+	gate_arm(&gate, "preclean_stripped", &s.fs->mapping);
+	job_start(&p, 0, NULL, background_job, s.fs);
+	gate_wait(&gate);
+	/* The PTE has lost W already; W's CPU knows nothing of it. */
+	EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
+	EXPECT_EQ(protect(&s, 0, 1, PROT_READ), 0);
+	EXPECT_EQ(remote_store(&s.w, s.map, 3), -EFAULT);
+	gate_disarm(&gate);
+	EXPECT_EQ(job_end(&p), 0);
+	EXPECT_EQ(testfs_fsync(s.fs), 0);
+	EXPECT_EQ(testfs_platter(s.fs, 0, 0), 2);
+	stage_end(&s);
+}
+
+/* More than once: W's CPU may lose its entry by itself, and then there is nothing to forget. */
+KTEST_ON_CPU0(mm_mprotect, r58_owed_flush_is_paid)
+{
 	EXPECT_EQ(args_set("flush", "deferred"), 0);
-	if (stage_begin(&s, 1)) {
-		EXPECT_EQ(remote_store(&s.w, s.map, 1), 0);
-		gate_arm(&gate, "preclean_stripped", &s.fs->mapping);
-		job_start(&p, 0, NULL, background_job, s.fs);
-		gate_wait(&gate);
-		/* The PTE has lost W already; W's CPU knows nothing of it. */
-		EXPECT_EQ(remote_store(&s.w, s.map, 2), 0);
-		EXPECT_EQ(protect(&s, 0, 1, PROT_READ), 0);
-		EXPECT_EQ(remote_store(&s.w, s.map, 3), -EFAULT);
-		gate_disarm(&gate);
-		EXPECT_EQ(job_end(&p), 0);
-		EXPECT_EQ(testfs_fsync(s.fs), 0);
-		EXPECT_EQ(testfs_platter(s.fs, 0, 0), 2);
-		stage_end(&s);
-	}
+	for (int i = 0; i < 10 && !ktest_failed(); i++)
+		owed_flush_is_paid();
 	EXPECT_EQ(args_set("flush", "batch"), 0);
 }
 
