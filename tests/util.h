@@ -23,7 +23,7 @@
 #include "kernel/mm/writeback.h"
 #include "tests/ktest.h"
 
-#define PATIENCE (40 * NSEC_PER_SEC)
+#define PATIENCE (100 * NSEC_PER_SEC)
 
 /* Sleep until @cond holds; for ever is a panic that says where. */
 #define WAIT_FOR(cond)                                                                             \
